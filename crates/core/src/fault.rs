@@ -72,6 +72,8 @@ pub enum FaultKind {
     CircuitOpen,
     /// Turned away here: the quota leaves no room in time.
     QuotaExhausted,
+    /// Turned away here: every policy asked forecast a longer wait than the call can spare.
+    NoHeadroom,
     /// Turned away here: the call's deadline has passed, or would have before an answer could come.
     DeadlineExceeded,
     /// Not recognised. Never retried on a guess.
@@ -157,7 +159,7 @@ impl Fault {
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::ThrottledRequests,
         Self::ThrottledTokens,
         Self::ThrottledTokensPerDay,
@@ -179,6 +181,7 @@ impl FaultKind {
         Self::Timeout,
         Self::CircuitOpen,
         Self::QuotaExhausted,
+        Self::NoHeadroom,
         Self::DeadlineExceeded,
         Self::Unknown,
     ];
@@ -208,6 +211,7 @@ impl FaultKind {
             Self::Timeout => "timeout",
             Self::CircuitOpen => "circuit_open",
             Self::QuotaExhausted => "quota_exhausted",
+            Self::NoHeadroom => "no_headroom",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Unknown => "unknown",
         }
@@ -237,6 +241,7 @@ impl FaultKind {
             | Self::Timeout
             | Self::CircuitOpen
             | Self::QuotaExhausted
+            | Self::NoHeadroom
             | Self::DeadlineExceeded
             | Self::Unknown => return None,
         })
@@ -271,7 +276,7 @@ impl FaultKind {
     pub const fn is_local(self) -> bool {
         matches!(
             self,
-            Self::CircuitOpen | Self::QuotaExhausted | Self::DeadlineExceeded
+            Self::CircuitOpen | Self::QuotaExhausted | Self::NoHeadroom | Self::DeadlineExceeded
         )
     }
 }
