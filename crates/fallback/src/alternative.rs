@@ -1,0 +1,108 @@
+use std::fmt;
+
+use tower_bedrock_core::{Geography, ModelId, Region, Route, ServiceTier, Target};
+
+/// What one alternative changes about the target that was asked for. What it does not name stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alternative {
+    model: Option<ModelId>,
+    region: Option<Region>,
+    service_tier: Option<ServiceTier>,
+}
+
+impl Alternative {
+    /// Another model, in the Region that was asked for.
+    #[must_use]
+    pub const fn model(model: ModelId) -> Self {
+        Self {
+            model: Some(model),
+            region: None,
+            service_tier: None,
+        }
+    }
+
+    /// The same model in another Region.
+    #[must_use]
+    pub const fn region(region: Region) -> Self {
+        Self {
+            model: None,
+            region: Some(region),
+            service_tier: None,
+        }
+    }
+
+    /// The same model in another service tier.
+    #[must_use]
+    pub const fn service_tier(tier: ServiceTier) -> Self {
+        Self {
+            model: None,
+            region: None,
+            service_tier: Some(tier),
+        }
+    }
+
+    /// Also in another Region.
+    #[must_use]
+    pub fn in_region(mut self, region: Region) -> Self {
+        self.region = Some(region);
+        self
+    }
+
+    /// Also in another service tier.
+    #[must_use]
+    pub const fn in_service_tier(mut self, tier: ServiceTier) -> Self {
+        self.service_tier = Some(tier);
+        self
+    }
+
+    /// Where a call leads that was going to `requested`.
+    #[must_use]
+    pub fn resolve(&self, requested: &Target) -> Target {
+        let region = self.region.as_ref().unwrap_or(requested.region());
+        let model = self.model.as_ref().unwrap_or(requested.model());
+        let target = Target::new(region.clone(), model.clone());
+        match self.service_tier.or(requested.service_tier()) {
+            Some(tier) => target.with_service_tier(tier),
+            None => target,
+        }
+    }
+
+    /// Whether a call to `chain_model` would not go anywhere else by it.
+    pub(crate) fn changes_nothing(&self, chain_model: Option<&ModelId>) -> bool {
+        let same_model = self.model.is_none() || self.model.as_ref() == chain_model;
+        same_model && self.region.is_none() && self.service_tier.is_none()
+    }
+
+    pub(crate) fn stays_within(&self, geography: Geography, chain_model: Option<&ModelId>) -> bool {
+        let region_lies_in_it =
+            |region: &Region| Geography::of(region).is_some_and(|of| geography.contains(of));
+        let model_stays_in_it = |model: &ModelId| match model.route() {
+            Route::OnDemand | Route::Dedicated => model.region().is_none_or(region_lies_in_it),
+            Route::Geographic(profile) => geography.contains(profile),
+            _ => false,
+        };
+        self.region.as_ref().is_none_or(region_lies_in_it)
+            && self
+                .model
+                .as_ref()
+                .or(chain_model)
+                .is_none_or(model_stays_in_it)
+    }
+}
+
+/// What it changes, as `region/model@tier`; what it leaves is left out.
+impl fmt::Display for Alternative {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(region) = &self.region {
+            write!(f, "{region}/")?;
+        }
+        match &self.model {
+            Some(model) => write!(f, "{model}")?,
+            None => f.write_str("the same model")?,
+        }
+        match self.service_tier {
+            Some(tier) => write!(f, "@{tier}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+use std::{
+    fmt,
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower_bedrock_core::{HasCompletion, HasDemand, HasFault, HasTarget, Target};
+use tower_service::Service;
+
+use crate::{
+    FallbackLayer, Responder, Rewrite, Unserved,
+    hops::{Decision, Hops},
+    journey::Journey,
+};
+
+pin_project! {
+    /// The response of a [`Fallback`](crate::Fallback).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the hop that is under way. It holds nothing else.
+    pub struct ResponseFuture<S, W, R, Request>
+    where
+        S: Service<Request>,
+        R: Responder<Request, S::Response>,
+    {
+        service: S,
+        hops: Hops<W, R, Request>,
+        journey: Journey<S::Error>,
+        // Where the hop in hand leads.
+        target: Target,
+        #[pin]
+        timer: Option<Sleep>,
+        #[pin]
+        state: State<S::Future, R::Future, Request>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F, A, Request> {
+        // Decide on the next hop.
+        Next,
+        // A hop is decided on; the service has to be ready for it.
+        Waiting { request: Option<Request> },
+        // The hop is under way.
+        Calling { #[pin] call: F },
+        // No hop served the call; the responder is asked.
+        Responding { #[pin] answer: A },
+    }
+}
+
+impl<S, W, R, Request> ResponseFuture<S, W, R, Request>
+where
+    Request: HasTarget,
+    S: Service<Request>,
+    R: Responder<Request, S::Response>,
+{
+    pub(crate) fn new(service: S, layer: Arc<FallbackLayer<W, R>>, request: Request) -> Self {
+        let hops = Hops::new(layer, request, R::ANSWERS);
+        Self {
+            target: hops.requested.clone(),
+            service,
+            hops,
+            journey: Journey::new(),
+            timer: None,
+            state: State::Next,
+        }
+    }
+}
+
+impl<S, W, R, Request> Future for ResponseFuture<S, W, R, Request>
+where
+    Request: HasTarget + HasDemand + Clone,
+    S: Service<Request>,
+    S::Response: HasCompletion,
+    S::Error: HasFault + From<Unserved>,
+    W: Rewrite<Request>,
+    R: Responder<Request, S::Response>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            // What the hop in hand has come to.
+            let result = match this.state.as_mut().project() {
+                StateProjection::Next => {
+                    match this.hops.decide(Instant::now()) {
+                        Decision::PassOver(target, fault) => {
+                            tracing::info!(%target, %fault, "fallback: left out");
+                            this.journey.passed_over(target, fault);
+                        }
+                        Decision::Try(target, request, until) => {
+                            this.timer.set(until.map(sleep_until));
+                            *this.target = target;
+                            this.state.set(State::Waiting {
+                                request: Some(request),
+                            });
+                        }
+                        Decision::Respond(request) => {
+                            tracing::warn!(target = %this.hops.requested, "fallback: asking for a degraded answer");
+                            let answer = this.hops.layer.responder.respond(request);
+                            this.state.set(State::Responding { answer });
+                        }
+                        Decision::GiveUp => {
+                            return Poll::Ready(Err(take(this.journey).into_error()));
+                        }
+                    }
+                    continue;
+                }
+                StateProjection::Waiting { request } => match this.service.poll_ready(cx) {
+                    Poll::Ready(Ok(())) => {
+                        if let Some(request) = request.take() {
+                            let call = this.service.call(request);
+                            this.state.set(State::Calling { call });
+                        }
+                        continue;
+                    }
+                    // A service that failed so is not to be called again.
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => Poll::Pending,
+                },
+                StateProjection::Calling { call } => call.poll(cx),
+                StateProjection::Responding { answer } => {
+                    let answer = ready!(answer.poll(cx));
+                    let journey = take(this.journey);
+                    return Poll::Ready(match answer {
+                        Some(response) => Ok(journey.into_degraded(response)),
+                        None => Err(journey.into_error()),
+                    });
+                }
+            };
+            match result {
+                Poll::Ready(Ok(response)) => {
+                    let target = this.target.clone();
+                    return Poll::Ready(Ok(take(this.journey).into_answer(response, target)));
+                }
+                Poll::Ready(Err(error)) if !this.hops.has_choice() => {
+                    // Nothing of ours to add.
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Ready(Err(error)) => {
+                    let fault = error.fault();
+                    this.journey.failed(this.target.clone(), error);
+                    if !(this.hops.layer.falls_through)(&fault) {
+                        return Poll::Ready(Err(take(this.journey).into_error()));
+                    }
+                    tracing::warn!(target = %this.target, %fault, "fallback: failed");
+                }
+                Poll::Pending => {
+                    match this.timer.as_mut().as_pin_mut() {
+                        Some(timer) => ready!(timer.poll(cx)),
+                        None => return Poll::Pending,
+                    }
+                    tracing::warn!(target = %this.target, "fallback: cancelled for being slow");
+                    this.journey.cancelled(this.target.clone());
+                }
+            }
+            this.timer.set(None);
+            this.state.set(State::Next);
+        }
+    }
+}
+
+fn take<E>(journey: &mut Journey<E>) -> Journey<E> {
+    mem::replace(journey, Journey::new())
+}
+
+impl<S, W, R, Request> fmt::Debug for ResponseFuture<S, W, R, Request>
+where
+    S: Service<Request>,
+    R: Responder<Request, S::Response>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("fallback::ResponseFuture")
+            .field("target", &format_args!("{}", self.target))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,108 @@
+use std::mem;
+
+use tokio::time::Duration;
+use tower_bedrock_core::{
+    Degraded, Fault, FaultKind, HasCompletion, HasFault, History, Hop, Target,
+};
+
+use crate::Unserved;
+
+/// What happened to a call so far, to be put in the history of its answer or its error.
+#[derive(Debug)]
+pub(crate) struct Journey<E> {
+    failed_hops: Vec<Hop>,
+    attempts: u32,
+    /// What the hop that was asked last left behind; `None` where it left nothing.
+    error: Option<E>,
+}
+
+impl<E> Journey<E> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            failed_hops: Vec::new(),
+            attempts: 0,
+            error: None,
+        }
+    }
+
+    /// A hop was left out.
+    pub(crate) fn passed_over(&mut self, target: Target, fault: Fault) {
+        self.failed_hops.push(Hop::new(target, fault, 0));
+    }
+
+    /// A hop was cancelled before it answered.
+    pub(crate) fn cancelled(&mut self, target: Target) {
+        self.add(Hop::new(target, FaultKind::Timeout.into(), 1));
+        self.error = None;
+    }
+
+    /// A hop answered with an error.
+    pub(crate) fn failed(&mut self, target: Target, error: E)
+    where
+        E: HasFault,
+    {
+        let attempts = error.history().map_or(1, |history| history.attempts.max(1));
+        self.add(Hop::new(target, error.fault(), attempts));
+        self.error = Some(error);
+    }
+
+    fn add(&mut self, hop: Hop) {
+        self.attempts = self.attempts.saturating_add(hop.attempts);
+        self.failed_hops.push(hop);
+    }
+
+    /// The call was served by `target`.
+    pub(crate) fn into_answer<R: HasCompletion>(self, mut response: R, target: Target) -> R {
+        if let Some(history) = response.history_mut() {
+            history.attempts = history.attempts.max(1).saturating_add(self.attempts);
+            history.served_by.get_or_insert(target);
+            put_before(&mut history.failed_hops, self.failed_hops);
+        }
+        response
+    }
+
+    /// The call was answered by the responder.
+    pub(crate) fn into_degraded<R: HasCompletion>(self, mut response: R) -> R {
+        if let Some(history) = response.history_mut() {
+            history.attempts = history.attempts.saturating_add(self.attempts);
+            history.degraded.get_or_insert(Degraded::default());
+            put_before(&mut history.failed_hops, self.failed_hops);
+        }
+        response
+    }
+
+    /// The call ends with the error of the hop that was asked last, or with one of our own.
+    pub(crate) fn into_error(self) -> E
+    where
+        E: HasFault + From<Unserved>,
+    {
+        let own = Unserved(self.last_fault());
+        let error = self.error.unwrap_or_else(|| own.into());
+        error.update_history(|history: &mut History| {
+            // The error's own attempts are among those that were added up.
+            history.attempts = self.attempts;
+            put_before(&mut history.failed_hops, self.failed_hops);
+        })
+    }
+
+    /// Of hops that were passed over, the one that would have had room first says when to come back.
+    fn last_fault(&self) -> Fault {
+        let no_headroom = |fault: &Fault| fault.kind() == FaultKind::NoHeadroom;
+        let faults = || self.failed_hops.iter().map(|hop| hop.fault);
+        match faults().next_back() {
+            Some(last) if no_headroom(&last) => faults()
+                .filter(no_headroom)
+                .min_by_key(|fault| fault.retry_after().unwrap_or(Duration::MAX))
+                .unwrap_or(last),
+            Some(last) => last,
+            // No hop was so much as looked at: the deadline had passed before the first.
+            None => FaultKind::DeadlineExceeded.into(),
+        }
+    }
+}
+
+/// A fallback inside this one has noted hops of its own: they came after ours.
+fn put_before(hops: &mut Vec<Hop>, ours: Vec<Hop>) {
+    let inner = mem::replace(hops, ours);
+    hops.extend(inner);
+}
