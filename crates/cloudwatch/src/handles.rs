@@ -1,0 +1,187 @@
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use metrics::{Counter, Histogram, Label, with_recorder};
+use parking_lot::RwLock;
+use tower_bedrock_core::{FaultKind, GaveUp, Target};
+
+use crate::table::{self, Kind, Metric};
+
+/// The most targets that get labels of their own.
+pub(crate) const MAX_TARGETS: usize = 256;
+
+/// What a target beyond [`MAX_TARGETS`] is labelled with. A client can name as many models as it likes;
+/// a recorder keeps every label it was ever given.
+const OTHER: &str = "other";
+
+/// The handles of one target. They are registered once, so that recording neither looks up nor allocates.
+pub(crate) struct Handles {
+    labels: Vec<Label>,
+    pub(crate) invocations: Counter,
+    pub(crate) invocation_latency: Histogram,
+    pub(crate) time_to_first_token: Histogram,
+    pub(crate) input_token_count: Counter,
+    pub(crate) output_token_count: Counter,
+    pub(crate) cache_read_input_token_count: Counter,
+    pub(crate) cache_write_input_token_count: Counter,
+    pub(crate) cancelled_invocations: Counter,
+    pub(crate) requests: Counter,
+    pub(crate) request_latency: Histogram,
+    pub(crate) retries: Counter,
+    pub(crate) fallback_model_invocations: Counter,
+    pub(crate) degraded_answers: Counter,
+    pub(crate) cancelled_requests: Counter,
+}
+
+/// Which half of the table is emitted. Registering the other would report metrics that stay zero for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Request,
+    Attempt,
+}
+
+impl Handles {
+    fn new(region: &str, model: &str, scope: Scope) -> Self {
+        let labels = vec![
+            Label::new(table::MODEL_ID, model.to_owned()),
+            Label::new(table::REGION, region.to_owned()),
+        ];
+        let counter = |wanted, metric| {
+            if scope == wanted {
+                register_counter(metric, labels.clone())
+            } else {
+                Counter::noop()
+            }
+        };
+        let histogram = |wanted, metric| {
+            if scope == wanted {
+                register_histogram(metric, labels.clone())
+            } else {
+                Histogram::noop()
+            }
+        };
+        Self {
+            invocations: counter(Scope::Attempt, table::INVOCATIONS),
+            invocation_latency: histogram(Scope::Attempt, table::INVOCATION_LATENCY),
+            time_to_first_token: histogram(Scope::Attempt, table::TIME_TO_FIRST_TOKEN),
+            input_token_count: counter(Scope::Attempt, table::INPUT_TOKEN_COUNT),
+            output_token_count: counter(Scope::Attempt, table::OUTPUT_TOKEN_COUNT),
+            cache_read_input_token_count: counter(
+                Scope::Attempt,
+                table::CACHE_READ_INPUT_TOKEN_COUNT,
+            ),
+            cache_write_input_token_count: counter(
+                Scope::Attempt,
+                table::CACHE_WRITE_INPUT_TOKEN_COUNT,
+            ),
+            cancelled_invocations: counter(Scope::Attempt, table::CANCELLED_INVOCATIONS),
+            requests: counter(Scope::Request, table::REQUESTS),
+            request_latency: histogram(Scope::Request, table::REQUEST_LATENCY),
+            retries: counter(Scope::Request, table::RETRIES),
+            fallback_model_invocations: counter(Scope::Request, table::FALLBACK_MODEL_INVOCATIONS),
+            degraded_answers: counter(Scope::Request, table::DEGRADED_ANSWERS),
+            cancelled_requests: counter(Scope::Request, table::CANCELLED_REQUESTS),
+            labels,
+        }
+    }
+
+    /// Errors are rare and have many kinds: their counters are looked up when one occurs.
+    pub(crate) fn fault(&self, metric: Metric, kind: FaultKind) {
+        self.with_label(metric, table::FAULT, kind.as_str());
+    }
+
+    pub(crate) fn gave_up(&self, cause: GaveUp) {
+        self.with_label(table::GIVE_UPS, table::CAUSE, cause.as_str());
+    }
+
+    fn with_label(&self, metric: Metric, label: &'static str, value: &'static str) {
+        let mut labels = self.labels.clone();
+        labels.push(Label::from_static_parts(label, value));
+        register_counter(metric, labels).increment(1);
+    }
+}
+
+impl fmt::Debug for Handles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handles")
+            .field("labels", &self.labels)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Handles by target, as many as [`MAX_TARGETS`].
+#[derive(Debug)]
+pub(crate) struct HandleCache {
+    scope: Scope,
+    by_target: RwLock<HashMap<Target, Arc<Handles>>>,
+}
+
+impl HandleCache {
+    pub(crate) fn new(scope: Scope) -> Self {
+        Self {
+            scope,
+            by_target: RwLock::default(),
+        }
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    pub(crate) fn get(&self, target: &Target) -> Arc<Handles> {
+        let known = self.by_target.read().get(target).cloned();
+        known.unwrap_or_else(|| self.insert(target))
+    }
+
+    #[cold]
+    fn insert(&self, target: &Target) -> Arc<Handles> {
+        let mut by_target = self.by_target.write();
+        if by_target.len() < MAX_TARGETS {
+            let handles = || {
+                Arc::new(Handles::new(
+                    target.region().as_str(),
+                    target.model().as_str(),
+                    self.scope,
+                ))
+            };
+            by_target
+                .entry(target.clone())
+                .or_insert_with(handles)
+                .clone()
+        } else {
+            drop(by_target);
+            Arc::new(Handles::new(OTHER, OTHER, self.scope))
+        }
+    }
+}
+
+fn register_counter(metric: Metric, labels: Vec<Label>) -> Counter {
+    debug_assert_eq!(metric.kind, Kind::Counter);
+    let key = metrics::Key::from_parts(metric.name, labels);
+    with_recorder(|recorder| recorder.register_counter(&key, &METADATA))
+}
+
+fn register_histogram(metric: Metric, labels: Vec<Label>) -> Histogram {
+    debug_assert_eq!(metric.kind, Kind::Histogram);
+    let key = metrics::Key::from_parts(metric.name, labels);
+    with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
+}
+
+/// Tells the recorder that is in place the unit and the meaning of every metric. Layers do it when they are made.
+pub(crate) fn describe() {
+    with_recorder(|recorder| {
+        for metric in table::METRICS {
+            let (name, unit, description) = (
+                metric.name.into(),
+                Some(metric.unit),
+                metric.description.into(),
+            );
+            match metric.kind {
+                Kind::Counter => recorder.describe_counter(name, unit, description),
+                Kind::Histogram => recorder.describe_histogram(name, unit, description),
+            }
+        }
+    });
+}
+
+static METADATA: metrics::Metadata<'static> =
+    metrics::Metadata::new(module_path!(), metrics::Level::INFO, Some(module_path!()));

@@ -1,0 +1,103 @@
+//! Every metric in one place: layers emit from it, and documents, dashboards and alarms are made from it.
+
+use metrics::Unit;
+
+/// One metric: its name, what it counts, and how.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Metric {
+    /// The name. AWS's own where AWS/Bedrock has one.
+    pub name: &'static str,
+    /// What kind of metric it is.
+    pub kind: Kind,
+    /// Its unit.
+    pub unit: Unit,
+    /// Its labels (CloudWatch: dimensions).
+    pub labels: &'static [&'static str],
+    /// What one of it means.
+    pub description: &'static str,
+}
+
+/// The kinds of metric there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only ever grows.
+    Counter,
+    /// A distribution, of which percentiles are of interest.
+    Histogram,
+}
+
+/// The label that names the model, by the id it was called with. AWS/Bedrock's own dimension.
+pub const MODEL_ID: &str = "ModelId";
+/// The label that names the Region called.
+pub const REGION: &str = "Region";
+/// The label that names the kind of fault.
+pub const FAULT: &str = "Fault";
+/// The label that names why a call was given up.
+pub const CAUSE: &str = "Cause";
+
+const TARGET: &[&str] = &[MODEL_ID, REGION];
+const TARGET_AND_FAULT: &[&str] = &[MODEL_ID, REGION, FAULT];
+const TARGET_AND_CAUSE: &[&str] = &[MODEL_ID, REGION, CAUSE];
+
+macro_rules! metrics {
+    ($($constant:ident = $name:literal, $kind:ident, $unit:ident, $labels:ident, $description:literal;)*) => {
+        $(
+            #[doc = $description]
+            pub const $constant: Metric = Metric {
+                name: $name,
+                kind: Kind::$kind,
+                unit: Unit::$unit,
+                labels: $labels,
+                description: $description,
+            };
+        )*
+
+        /// Every metric.
+        pub const METRICS: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    // One attempt: a call that was sent to Bedrock.
+    INVOCATIONS = "Invocations", Counter, Count, TARGET,
+        "Attempts that Bedrock answered; a stream counts when it has ended whole.";
+    INVOCATION_CLIENT_ERRORS = "InvocationClientErrors", Counter, Count, TARGET_AND_FAULT,
+        "Attempts that failed through the caller's mistake (4xx, throttles aside).";
+    INVOCATION_SERVER_ERRORS = "InvocationServerErrors", Counter, Count, TARGET_AND_FAULT,
+        "Attempts that failed on Bedrock's side or on the way there.";
+    INVOCATION_THROTTLES = "InvocationThrottles", Counter, Count, TARGET_AND_FAULT,
+        "Attempts that Bedrock answered with 429, by flavour.";
+    INVOCATION_LATENCY = "InvocationLatency", Histogram, Milliseconds, TARGET,
+        "From sending an attempt to the last of its answer.";
+    TIME_TO_FIRST_TOKEN = "TimeToFirstToken", Histogram, Milliseconds, TARGET,
+        "From sending a streaming attempt to the first content of its answer.";
+    INPUT_TOKEN_COUNT = "InputTokenCount", Counter, Count, TARGET,
+        "Input tokens that touched no prompt cache.";
+    OUTPUT_TOKEN_COUNT = "OutputTokenCount", Counter, Count, TARGET,
+        "Output tokens.";
+    CACHE_READ_INPUT_TOKEN_COUNT = "CacheReadInputTokenCount", Counter, Count, TARGET,
+        "Input tokens read from the prompt cache.";
+    CACHE_WRITE_INPUT_TOKEN_COUNT = "CacheWriteInputTokenCount", Counter, Count, TARGET,
+        "Input tokens written to the prompt cache.";
+    CANCELLED_INVOCATIONS = "CancelledInvocations", Counter, Count, TARGET,
+        "Attempts whose caller went away before the end: dropped futures and dropped streams.";
+
+    // One request: what the application asked for, whatever became of it on the way.
+    REQUESTS = "Requests", Counter, Count, TARGET,
+        "Requests that ended, well or not.";
+    REQUEST_ERRORS = "RequestErrors", Counter, Count, TARGET_AND_FAULT,
+        "Requests that ended with an error, after all retries and fallbacks.";
+    REQUEST_LATENCY = "RequestLatency", Histogram, Milliseconds, TARGET,
+        "From a request to the last of its answer, waits and retries included.";
+    RETRIES = "Retries", Counter, Count, TARGET,
+        "Attempts beyond the first of each hop.";
+    GIVE_UPS = "GiveUps", Counter, Count, TARGET_AND_CAUSE,
+        "Requests that could have been tried again but were not, by cause.";
+    FALLBACK_MODEL_INVOCATIONS = "FallbackModelInvocations", Counter, Count, TARGET,
+        "Requests that another target served than the one asked for; labelled with the target asked for.";
+    DEGRADED_ANSWERS = "DegradedAnswers", Counter, Count, TARGET,
+        "Requests answered with a cached or canned answer.";
+    CANCELLED_REQUESTS = "CancelledRequests", Counter, Count, TARGET,
+        "Requests whose caller went away before the end.";
+}
