@@ -48,6 +48,7 @@ where
     O: Observer,
 {
     /// A call whose first attempt is about to be made. Keeps clones only where another one may follow.
+    #[inline]
     pub(crate) fn new(shared: Arc<Shared<O>>, service: &S, request: &Req) -> Self
     where
         S: Clone,

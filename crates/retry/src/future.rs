@@ -49,6 +49,7 @@ impl<S, Req, O> ResponseFuture<S, Req, O>
 where
     S: Service<Req>,
 {
+    #[inline]
     pub(crate) const fn new(call: Call<S, Req, O>, attempt: S::Future) -> Self {
         Self {
             state: State::Attempt { attempt },

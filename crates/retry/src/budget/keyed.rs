@@ -22,6 +22,7 @@ use super::{
 #[derive(Debug)]
 pub(crate) struct Budgets {
     rates: Rates,
+    burst: u32,
     max_targets: usize,
     buckets: RwLock<Buckets>,
     /// How many buckets there are, to be asked without the lock by calls that succeed.
@@ -49,6 +50,7 @@ impl Budgets {
         let now = Instant::now();
         Self {
             rates,
+            burst: budget.burst,
             max_targets: budget.max_targets,
             buckets: RwLock::new(Buckets {
                 by_target: HashMap::new(),
@@ -92,16 +94,7 @@ impl Budgets {
             None => false,
         };
         if full {
-            let mut buckets = self.buckets.write();
-            // Somebody may have taken a token in between.
-            if buckets
-                .by_target
-                .get(target)
-                .is_some_and(|bucket| bucket.is_full(now))
-            {
-                buckets.by_target.remove(target);
-                self.kept.store(buckets.by_target.len(), Ordering::Relaxed);
-            }
+            self.forget(target, now);
         }
     }
 
@@ -109,7 +102,17 @@ impl Budgets {
     pub(crate) fn left(&self, target: &Target, now: Instant) -> u32 {
         match self.buckets.read().by_target.get(target) {
             Some(bucket) => bucket.left(now),
-            None => Bucket::new(self.rates, now).left(now),
+            None => self.burst,
+        }
+    }
+
+    /// Forgets a bucket that is full, unless somebody has taken a token in the meantime.
+    fn forget(&self, target: &Target, now: Instant) {
+        let mut buckets = self.buckets.write();
+        let bucket = buckets.by_target.get(target);
+        if bucket.is_some_and(|bucket| bucket.is_full(now)) {
+            buckets.by_target.remove(target);
+            self.kept.store(buckets.by_target.len(), Ordering::Relaxed);
         }
     }
 
@@ -151,3 +154,7 @@ impl Drop for Withdrawal {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

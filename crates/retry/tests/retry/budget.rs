@@ -119,22 +119,6 @@ async fn targets_are_bounded_in_number() {
     assert_eq!(retries, 4 * (8 + 1));
 }
 
-/// Targets that recovered make room.
-#[tokio::test(start_paused = true)]
-async fn targets_with_a_full_bucket_are_forgotten() {
-    let layer = layer(
-        Budget::builder()
-            .burst(4)
-            .floor_per_second(1.0)
-            .max_targets(1),
-    );
-    for n in 0..10 {
-        let request = Invocation::new(model(&format!("acme.model-{n}")), "hello");
-        assert_eq!(fail(&layer, request).await, gave_up(5, GaveUp::MaxAttempts));
-        tokio::time::advance(secs(5)).await;
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn without_a_budget_nothing_is_counted() {
     let layer = RetryLayer::builder(Policy::default()).budget(None).build();

@@ -14,7 +14,9 @@ use tower_bedrock_core::{
     Answer, BoxError, Context, Fault, FaultKind, GaveUp, HasCompletion, HasFault, Invocation,
     Target,
 };
-use tower_bedrock_retry::{Failure, Observer, Policy, Retry, RetryLayer};
+use tower_bedrock_retry::{
+    Backoff, Failure, Jitter, Observer, Plan, Policy, Retry, RetryLayer, Schedule,
+};
 
 pub(crate) type Request = Invocation<&'static str>;
 pub(crate) type Response = Answer<&'static str>;
@@ -211,4 +213,18 @@ impl Observer for Record {
         let event = Event::GaveUp(failure.attempt, why);
         self.0.lock().unwrap().push(event);
     }
+}
+
+/// Retries every kind that the default plan does after exactly this long.
+pub(crate) fn after(delay: Duration) -> Plan {
+    let backoff = Backoff::new(delay, delay).unwrap();
+    let schedule = Schedule::new(backoff.with_jitter(Jitter::None));
+    Plan::default()
+        .iter()
+        .fold(Plan::empty(), |plan, (kind, _)| plan.with(kind, schedule))
+}
+
+/// A layer without jitter.
+pub(crate) fn every(delay: Duration) -> RetryLayer {
+    layer(Policy::builder().plan(after(delay)).build().unwrap())
 }

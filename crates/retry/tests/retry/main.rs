@@ -4,13 +4,16 @@
     reason = "clippy knows a test by its attribute, and its helpers have none"
 )]
 
+mod attempts;
 mod backoff;
 mod budget;
 mod cancel;
 mod common;
 mod cost;
 mod cycle;
+mod history;
 mod peers;
 mod policy;
-mod service;
+mod readiness;
 mod session;
+mod time;
