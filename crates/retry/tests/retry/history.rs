@@ -13,8 +13,7 @@ use tower_bedrock_core::{
 use tower_bedrock_retry::{Policy, RetryLayer};
 
 use crate::common::{
-    End, Event, Record, Request, Response, Script, after, end, layer, request, rng, run, secs,
-    target,
+    End, Event, Record, Request, Script, after, end, layer, request, rng, run, secs, target,
 };
 
 /// A request that counts how often it was cloned.
