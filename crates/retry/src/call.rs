@@ -48,6 +48,8 @@ where
     O: Observer,
 {
     /// A call whose first attempt is about to be made. Keeps clones only where another one may follow.
+    ///
+    /// Inlined, as is the future's own constructor, so that they are cloned to where they stay.
     #[inline]
     pub(crate) fn new(shared: Arc<Shared<O>>, service: &S, request: &Req) -> Self
     where

@@ -8,7 +8,8 @@ use tower_bedrock_core::{Fault, GaveUp, Target};
 /// Every failed attempt is told by [`attempt_failed`](Self::attempt_failed) and then by one of
 /// [`will_retry`](Self::will_retry) and [`gave_up`](Self::gave_up), or by neither where its fault is of a
 /// kind that is not retried. A call that gives up while it waits to be retried is told by `gave_up` once
-/// more. Nothing is told of an attempt that succeeds: the answer speaks for itself.
+/// more. Nothing is told of an attempt that succeeds, nor of a service that fails instead of becoming
+/// ready: the caller's result speaks for itself.
 ///
 /// ```
 /// use std::{sync::atomic::{AtomicU64, Ordering}, time::Duration};

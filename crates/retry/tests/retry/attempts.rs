@@ -1,14 +1,11 @@
 //! What is sent, and when.
 
 use tokio::time::Duration;
-use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task};
-use tower_bedrock_core::{Fault, FaultKind, GaveUp, HasTarget};
+use tokio_test::assert_pending;
+use tower_bedrock_core::{FaultKind, GaveUp, HasTarget};
 use tower_bedrock_retry::{Plan, Policy};
-use tower_test::mock;
 
-use crate::common::{
-    End, Request, Response, Script, every, layer, millis, request, run, secs, target,
-};
+use crate::common::{End, Script, every, failed_once, layer, millis, request, run, secs, target};
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_at_once_is_one_attempt() {
@@ -40,14 +37,7 @@ async fn five_attempts_are_made_in_all() {
     let end = run(&layer(Policy::default()), &script, request()).await;
     let kind = FaultKind::ThrottledTokens;
     let gave_up = Some(GaveUp::MaxAttempts);
-    assert_eq!(
-        end,
-        End::Failed {
-            attempts: 5,
-            kind,
-            gave_up
-        }
-    );
+    assert_eq!(end, End::failed(5, kind, gave_up));
     assert_eq!(script.calls(), 5);
 }
 
@@ -61,15 +51,7 @@ async fn what_the_plan_leaves_out_is_not_retried() {
         } else {
             // There was nothing to give up on.
             let gave_up = None;
-            assert_eq!(
-                end,
-                End::Failed {
-                    attempts: 1,
-                    kind,
-                    gave_up
-                },
-                "{kind}"
-            );
+            assert_eq!(end, End::failed(1, kind, gave_up), "{kind}");
             assert_eq!(script.calls(), 1, "{kind}");
         }
     }
@@ -84,14 +66,7 @@ async fn the_error_is_that_of_the_last_attempt() {
     ]);
     let end = run(&layer(Policy::default()), &script, request()).await;
     let kind = FaultKind::Validation;
-    assert_eq!(
-        end,
-        End::Failed {
-            attempts: 3,
-            kind,
-            gave_up: None
-        }
-    );
+    assert_eq!(end, End::failed(3, kind, None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,29 +75,15 @@ async fn one_attempt_means_no_retry() {
     let script = Script::always(FaultKind::Unavailable);
     let end = run(&layer(policy), &script, request()).await;
     let (kind, gave_up) = (FaultKind::Unavailable, Some(GaveUp::MaxAttempts));
-    assert_eq!(
-        end,
-        End::Failed {
-            attempts: 1,
-            kind,
-            gave_up
-        }
-    );
+    assert_eq!(end, End::failed(1, kind, gave_up));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mock_sees_the_request_again() {
-    let (mut service, mut handle) = mock::spawn_layer::<Request, Response, _>(every(secs(1)));
-    assert_ready_ok!(service.poll_ready());
-    let mut call = task::spawn(service.call(request()));
-    for _ in 0..2 {
-        let (again, reply) = handle.next_request().await.unwrap();
-        assert_eq!((again.target(), *again.input()), (&target(), "hello"));
-        reply.send_error(Fault::new(FaultKind::Internal));
-        assert_pending!(call.poll());
-        tokio::time::advance(secs(1)).await;
-        assert_pending!(call.poll());
-    }
-    drop(handle);
-    assert_ready!(call.poll()).unwrap_err();
+async fn the_same_request_is_sent_again() {
+    let (mut call, mut handle) = failed_once(&every(secs(1)), request()).await;
+    handle.allow(1);
+    tokio::time::advance(secs(1)).await;
+    assert_pending!(call.poll());
+    let (again, _reply) = handle.next_request().await.unwrap();
+    assert_eq!((again.target(), *again.input()), (&target(), "hello"));
 }

@@ -9,14 +9,16 @@ use std::{
 
 use rand::{SeedableRng, TryRng, rngs::StdRng};
 use tokio::time::{Duration, Instant};
+use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_bedrock_core::{
     Answer, BoxError, Context, Fault, FaultKind, GaveUp, HasCompletion, HasFault, Invocation,
     Target,
 };
 use tower_bedrock_retry::{
-    Backoff, Failure, Jitter, Observer, Plan, Policy, Retry, RetryLayer, Schedule,
+    Backoff, Failure, Jitter, Observer, Plan, Policy, ResponseFuture, Retry, RetryLayer, Schedule,
 };
+use tower_test::mock::{self, Handle, Mock};
 
 pub(crate) type Request = Invocation<&'static str>;
 pub(crate) type Response = Answer<&'static str>;
@@ -145,6 +147,21 @@ pub(crate) enum End {
     },
 }
 
+impl End {
+    pub(crate) fn failed(
+        attempts: u32,
+        kind: FaultKind,
+        gave_up: impl Into<Option<GaveUp>>,
+    ) -> Self {
+        let gave_up = gave_up.into();
+        Self::Failed {
+            attempts,
+            kind,
+            gave_up,
+        }
+    }
+}
+
 pub(crate) async fn run<O: Observer>(
     layer: &RetryLayer<O>,
     script: &Script,
@@ -227,4 +244,22 @@ pub(crate) fn after(delay: Duration) -> Plan {
 /// A layer without jitter.
 pub(crate) fn every(delay: Duration) -> RetryLayer {
     layer(Policy::builder().plan(after(delay)).build().unwrap())
+}
+
+pub(crate) type MockCall<O> = task::Spawn<ResponseFuture<Mock<Request, Response>, Request, O>>;
+
+/// A call of a mock that has failed once and will be retried, as soon as the handle allows it.
+pub(crate) async fn failed_once<O: Observer>(
+    layer: &RetryLayer<O>,
+    request: Request,
+) -> (MockCall<O>, Handle<Request, Response>) {
+    let (mut service, mut handle) = mock::spawn_layer(layer.clone());
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+    let mut call = task::spawn(service.call(request));
+    assert_pending!(call.poll());
+    let (_, reply) = handle.next_request().await.unwrap();
+    reply.send_error(Fault::new(FaultKind::Internal));
+    assert_pending!(call.poll());
+    (call, handle)
 }

@@ -71,14 +71,7 @@ async fn litellm_ignores_retry_after() {
     let begun = Instant::now();
     let end = run(&layer(Policy::default()), &script, request_within(secs(60))).await;
     let (kind, gave_up) = (FaultKind::ThrottledTokens, Some(GaveUp::RetryAfter));
-    assert_eq!(
-        end,
-        End::Failed {
-            attempts: 1,
-            kind,
-            gave_up
-        }
-    );
+    assert_eq!(end, End::failed(1, kind, gave_up));
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 

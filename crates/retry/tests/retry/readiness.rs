@@ -13,21 +13,12 @@ use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceExt};
 use tower_bedrock_core::{Answer, BoxError, Fault, FaultKind, HasCompletion, HasFault};
 use tower_bedrock_retry::Policy;
-use tower_test::mock;
 
-use crate::common::{End, Request, Response, end, every, layer, request, secs};
+use crate::common::{End, Request, Response, end, every, failed_once, layer, request, secs};
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_waits_until_the_service_is_ready() {
-    let (mut service, mut handle) = mock::spawn_layer::<Request, Response, _>(every(secs(1)));
-    handle.allow(1);
-    assert_ready_ok!(service.poll_ready());
-    let mut call = task::spawn(service.call(request()));
-    assert_pending!(call.poll());
-    let (_, reply) = handle.next_request().await.unwrap();
-    reply.send_error(Fault::new(FaultKind::Internal));
-    assert_pending!(call.poll());
-
+    let (mut call, mut handle) = failed_once(&every(secs(1)), request()).await;
     tokio::time::advance(secs(60)).await;
     assert_pending!(call.poll());
     assert!(task::spawn(handle.next_request()).poll().is_pending());
@@ -88,13 +79,8 @@ async fn every_attempt_is_made_by_an_instance_that_was_polled_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn an_error_of_readiness_ends_the_call() {
-    let (mut service, mut handle) = mock::spawn_layer::<Request, Response, _>(every(secs(1)));
-    assert_ready_ok!(service.poll_ready());
-    let mut call = task::spawn(service.call(request()));
-    let (_, reply) = handle.next_request().await.unwrap();
-    reply.send_error(Fault::new(FaultKind::Internal));
+    let (mut call, mut handle) = failed_once(&every(secs(1)), request()).await;
     handle.send_error(Fault::new(FaultKind::Transport));
-    assert_pending!(call.poll());
     tokio::time::advance(secs(1)).await;
     let error = assert_ready_err!(call.poll());
     assert_eq!(error.fault().kind(), FaultKind::Transport);

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use tokio::time::{Duration, Instant};
-use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
+use tokio_test::{assert_pending, assert_ready_err, task};
 use tower_bedrock_core::{Context, Fault, FaultKind, GaveUp, HasFault};
 use tower_bedrock_retry::{Budget, Policy, RetryLayer};
-use tower_test::mock;
 
 use crate::common::{
-    End, Event, Record, Request, Response, Script, after, every, layer, millis, request,
-    request_within, run, secs, target,
+    End, Event, Record, Script, after, every, failed_once, layer, millis, request, request_within,
+    run, secs, target,
 };
 
 #[tokio::test(start_paused = true)]
@@ -19,14 +18,7 @@ async fn no_retry_starts_at_the_deadline_or_later() {
     let begun = Instant::now();
     let end = run(&every(secs(10)), &script, request_within(secs(30))).await;
     let (kind, gave_up) = (FaultKind::Internal, Some(GaveUp::Deadline));
-    assert_eq!(
-        end,
-        End::Failed {
-            attempts: 3,
-            kind,
-            gave_up
-        }
-    );
+    assert_eq!(end, End::failed(3, kind, gave_up));
     // At 0, 10 and 20 s; and it does not sleep on what it knows to be in vain.
     assert_eq!(begun.elapsed(), secs(20));
 }
@@ -44,14 +36,7 @@ async fn no_retry_starts_with_less_time_than_an_attempt_needs() {
     )
     .await;
     let (kind, gave_up) = (FaultKind::Internal, Some(GaveUp::Deadline));
-    assert_eq!(
-        end,
-        End::Failed {
-            attempts: 2,
-            kind,
-            gave_up
-        }
-    );
+    assert_eq!(end, End::failed(2, kind, gave_up));
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,14 +45,7 @@ async fn a_deadline_long_past_still_allows_the_first_attempt() {
     let script = Script::always(FaultKind::Unavailable);
     let end = run(&layer(Policy::default()), &script, request).await;
     let (kind, gave_up) = (FaultKind::Unavailable, Some(GaveUp::Deadline));
-    assert_eq!(
-        end,
-        End::Failed {
-            attempts: 1,
-            kind,
-            gave_up
-        }
-    );
+    assert_eq!(end, End::failed(1, kind, gave_up));
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,13 +55,7 @@ async fn waiting_for_readiness_ends_with_the_deadline() {
         .budget(Budget::builder().floor_per_second(0.0).build().unwrap())
         .observer(Arc::clone(&record))
         .build();
-    let (mut service, mut handle) = mock::spawn_layer::<Request, Response, _>(layer.clone());
-    handle.allow(1);
-    assert_ready_ok!(service.poll_ready());
-    let mut call = task::spawn(service.call(request_within(secs(30))));
-    let (_, reply) = handle.next_request().await.unwrap();
-    reply.send_error(Fault::new(FaultKind::Internal));
-    assert_pending!(call.poll());
+    let (mut call, _handle) = failed_once(&layer, request_within(secs(30))).await;
     tokio::time::advance(secs(29)).await;
     assert_pending!(call.poll());
     assert_eq!(layer.budget_left(&target()), Some(49));
@@ -105,13 +77,7 @@ async fn waiting_for_readiness_ends_with_the_deadline() {
 /// The service becomes ready in the same instant as it becomes too late.
 #[tokio::test(start_paused = true)]
 async fn readiness_that_comes_too_late_starts_no_attempt() {
-    let (mut service, mut handle) = mock::spawn_layer::<Request, Response, _>(every(secs(1)));
-    handle.allow(1);
-    assert_ready_ok!(service.poll_ready());
-    let mut call = task::spawn(service.call(request_within(secs(30))));
-    let (_, reply) = handle.next_request().await.unwrap();
-    reply.send_error(Fault::new(FaultKind::Internal));
-    assert_pending!(call.poll());
+    let (mut call, mut handle) = failed_once(&every(secs(1)), request_within(secs(30))).await;
     tokio::time::advance(secs(30)).await;
     handle.allow(1);
     let error = assert_ready_err!(call.poll());
@@ -127,14 +93,7 @@ async fn no_retry_starts_after_max_elapsed() {
     let script = Script::always(FaultKind::Internal);
     let end = run(&layer(policy.build().unwrap()), &script, request()).await;
     let (kind, gave_up) = (FaultKind::Internal, Some(GaveUp::MaxElapsed));
-    assert_eq!(
-        end,
-        End::Failed {
-            attempts: 3,
-            kind,
-            gave_up
-        }
-    );
+    assert_eq!(end, End::failed(3, kind, gave_up));
 }
 
 // === Retry-After ===
