@@ -1,0 +1,5 @@
+//! Scripted faults: what goes wrong, for whom and when.
+
+mod spec;
+
+pub use spec::{FaultAt, FaultName, FaultSpec};

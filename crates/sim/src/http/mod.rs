@@ -1,0 +1,1 @@
+//! The HTTP face: Bedrock's wire protocol in front of the engine.

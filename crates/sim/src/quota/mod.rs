@@ -1,0 +1,5 @@
+//! Quotas, and who uses them up.
+
+mod background;
+
+pub use background::BackgroundCaller;
