@@ -2,12 +2,13 @@ use std::{
     collections::BTreeMap,
     fmt,
     net::{Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
 };
 
 use serde::Deserialize;
 use tower_bedrock_core::Region;
 
-use crate::{BackgroundCaller, FaultSpec, ModelSettings};
+use crate::{BackgroundCaller, FaultSpec, ModelSettings, WindowShape, settings::limit};
 
 /// What the simulator is to be, as its TOML file has it. Every key may be left out.
 ///
@@ -59,18 +60,27 @@ pub struct Config {
 
 /// The quota of one model in one Region.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QuotaSettings {
     /// The model id; its prefix names the route.
     pub model: String,
     /// The Region.
     pub region: String,
-    /// The limits.
-    #[serde(flatten)]
-    pub settings: ModelSettings,
+    /// Requests a minute, or `"none"`.
+    #[serde(default, deserialize_with = "limit")]
+    pub requests_per_minute: Option<Option<u64>>,
+    /// Tokens a minute, or `"none"`.
+    #[serde(default, deserialize_with = "limit")]
+    pub tokens_per_minute: Option<Option<u64>>,
+    /// Tokens a day, or `"none"`.
+    #[serde(default, deserialize_with = "limit")]
+    pub tokens_per_day: Option<Option<u64>>,
+    /// The shape of the minute's windows.
+    pub window: Option<WindowShape>,
 }
 
 /// Who may call the HTTP face. The default accepts anything.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Credentials {
     /// Accepts every request, signed or not. True, unless keys or tokens are given.
@@ -129,6 +139,19 @@ impl ConfigError {
     }
 }
 
+/// Whether a value is within its range.
+pub(crate) fn check<T: PartialOrd + fmt::Display>(
+    key: &str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let expected = format!("{} to {}", range.start(), range.end());
+    Err(ConfigError::invalid(key, value, expected))
+}
+
 impl Config {
     /// Reads a TOML file's text.
     ///
@@ -139,10 +162,32 @@ impl Config {
         Ok(toml::from_str(text)?)
     }
 
+    /// What can be checked of it alone.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        check("time_scale", self.time_scale, 0.001..=1_000_000.0)?;
+        check("ledger_entries", self.ledger_entries, 0..=10_000_000)?;
+        if let Some(limit) = self.tokens_per_day {
+            check("tokens_per_day", limit, 0..=ModelSettings::MAX_LIMIT)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn default_region(&self) -> Result<Region, ConfigError> {
         self.region
             .parse()
             .map_err(|error| ConfigError::invalid("region", &self.region, format!("{error}")))
+    }
+}
+
+impl QuotaSettings {
+    pub(crate) fn settings(&self) -> ModelSettings {
+        ModelSettings {
+            requests_per_minute: self.requests_per_minute,
+            tokens_per_minute: self.tokens_per_minute,
+            tokens_per_day: self.tokens_per_day,
+            window: self.window,
+            ..ModelSettings::default()
+        }
     }
 }
 
@@ -161,16 +206,6 @@ impl Default for Config {
             background: Vec::new(),
             faults: Vec::new(),
             ledger_entries: 10_000,
-        }
-    }
-}
-
-impl Default for Credentials {
-    fn default() -> Self {
-        Self {
-            accept_any: None,
-            access_keys: Vec::new(),
-            bearer_tokens: Vec::new(),
         }
     }
 }

@@ -22,6 +22,23 @@ pub struct ServiceError {
     retry_after: Option<Duration>,
 }
 
+/// Why a call is not admitted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// An error of Bedrock's.
+    #[error(transparent)]
+    Error(#[from] ServiceError),
+    /// A load balancer's HTML page with status 503.
+    #[error("503 with a load balancer's HTML page")]
+    Html503 {
+        /// When to come back, in simulated time.
+        retry_after: Option<Duration>,
+    },
+    /// The connection is cut without an answer.
+    #[error("the connection is reset")]
+    Reset,
+}
+
 /// The exceptions of Bedrock's runtime, and those of AWS's front door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Exception {

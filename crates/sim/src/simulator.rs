@@ -1,41 +1,63 @@
 use std::{fmt, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::time::{Duration, Instant};
 use tower_bedrock_core::{ModelId, Region};
 
 use crate::{
-    BackgroundCaller, Call, Config, ConfigError, Credentials, FaultSpec, Input, Ledger,
+    BackgroundCaller, Call, Config, ConfigError, Credentials, Denied, FaultSpec, Input, Ledger,
     ModelSettings, Plan, QuotaLevels, ServiceError,
+    engine::{Ending, Engine, InFlight},
 };
 
-/// A simulated Bedrock: the engine behind both faces.
+/// A simulated Bedrock: the engine behind both faces, and its clock.
+///
+/// ```
+/// use bedrock_sim::{Call, Input, ModelSettings, Operation, Simulator};
+///
+/// let simulator = Simulator::default();
+/// let model = "acme.large-v1:0".parse()?;
+/// let settings = ModelSettings {
+///     tokens_per_minute: Some(Some(10_000)),
+///     burndown: Some(5),
+///     ..ModelSettings::default()
+/// };
+/// simulator.set_model(&model, None, &settings)?;
+///
+/// let region = simulator.default_region().clone();
+/// let call = Call::new(Operation::Converse, region, model, Input::of_tokens(1_000))
+///     .with_max_tokens(8_000)
+///     .with_output_tokens(100);
+/// let admitted = simulator.begin(&call)?;
+///
+/// // 9,000 tokens are held: a second call of that size has to wait ...
+/// assert_eq!(simulator.begin(&call).unwrap_err().to_string(),
+///     "ThrottlingException: Too many tokens, please wait before trying again.");
+///
+/// // ... until this one is settled at what it cost: 1,000 + 100 x 5.
+/// admitted.complete();
+/// assert_eq!(simulator.ledger().entries[0].settled, 1_500);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Time
+///
+/// Simulated time begins when the simulator is made and runs `time_scale` times as fast as
+/// [`tokio::time`]: in a paused runtime it stands still, and hours pass in milliseconds.
 ///
 /// # Clone
 ///
-/// Clones share everything: models, quotas, faults and ledger.
+/// Clones share everything: models, quotas, faults, ledger and clock.
 #[derive(Clone)]
 pub struct Simulator {
     inner: Arc<Inner>,
 }
 
 struct Inner {
+    engine: Mutex<Engine>,
     config: Config,
     region: Region,
     origin: Instant,
-}
-
-/// Why a call got no answer from the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// An error of Bedrock's.
-    Error(ServiceError),
-    /// A load balancer's HTML page with status 503.
-    Html503 {
-        /// When to come back, in simulated time.
-        retry_after: Option<Duration>,
-    },
-    /// The connection is cut without an answer.
-    Reset,
 }
 
 /// A call under way. It holds the call's place in the quotas until it is settled: by
@@ -46,6 +68,8 @@ pub struct Admitted {
     plan: Plan,
     simulator: Simulator,
     started: Duration,
+    /// Taken when it is settled.
+    in_flight: Option<InFlight>,
 }
 
 impl Simulator {
@@ -55,8 +79,10 @@ impl Simulator {
     ///
     /// [`ConfigError`] names the key, the value and what is accepted.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
+        let engine = Engine::new(&config)?;
         Ok(Self {
             inner: Arc::new(Inner {
+                engine: Mutex::new(engine),
                 region: config.default_region()?,
                 origin: Instant::now(),
                 config,
@@ -64,26 +90,57 @@ impl Simulator {
         })
     }
 
+    /// Takes a call: validates it, plays a scripted fault, asks the quotas, and plans the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`] where the model is not asked. That cost nothing, and is in the ledger.
+    pub fn begin(&self, call: &Call) -> Result<Admitted, Denied> {
+        let (plan, in_flight) = self.inner.engine.lock().begin(self.now(), call)?;
+        Ok(Admitted {
+            plan,
+            started: in_flight.started(),
+            simulator: self.clone(),
+            in_flight: Some(in_flight),
+        })
+    }
+
+    /// Notes in the ledger what a face refused by itself: a bad body, a bad signature. `operation` and
+    /// `model` are what was asked for, as far as that could be read.
+    pub fn refused(&self, operation: &str, region: &Region, model: &str, error: &ServiceError) {
+        let mut engine = self.inner.engine.lock();
+        engine.refused(self.now(), operation, region, model, error);
+    }
+
+    /// How many tokens an input is for a model as called.
+    ///
+    /// # Errors
+    ///
+    /// The error that a call gets where the model cannot be called so.
+    pub fn count_tokens(
+        &self,
+        region: &Region,
+        model: &ModelId,
+        input: &Input,
+    ) -> Result<u64, ServiceError> {
+        self.inner.engine.lock().count_tokens(region, model, input)
+    }
+
+    // === time ===
+
     /// Simulated time since the start.
     #[must_use]
     pub fn now(&self) -> Duration {
-        self.inner
-            .origin
-            .elapsed()
-            .mul_f64(self.inner.config.time_scale)
-    }
-
-    /// When, by the clock, it is so late in simulated time: what a face sleeps until.
-    #[must_use]
-    pub fn instant(&self, simulated: Duration) -> Instant {
-        self.inner.origin + self.real(simulated)
+        scale(self.inner.origin.elapsed(), self.inner.config.time_scale)
     }
 
     /// How long a span of simulated time takes by the clock.
     #[must_use]
     pub fn real(&self, simulated: Duration) -> Duration {
-        simulated.div_f64(self.inner.config.time_scale)
+        scale(simulated, 1.0 / self.inner.config.time_scale)
     }
+
+    // === control ===
 
     /// The Region of requests that name none.
     #[must_use]
@@ -91,54 +148,11 @@ impl Simulator {
         &self.inner.region
     }
 
-    /// Who may call.
+    /// Who may call the HTTP face.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.inner.config.credentials
     }
-
-    /// Takes a call: validates it, plays a scripted fault, asks the quotas, and plans the answer.
-    ///
-    /// # Errors
-    ///
-    /// [`Denied`] where the model is not to be asked. It has cost nothing and is in the ledger.
-    pub fn begin(&self, call: &Call) -> Result<Admitted, Denied> {
-        let plan = Plan {
-            usage: tower_bedrock_core::TokenUsage {
-                input: self.count_tokens(&call.model, &call.input).unwrap_or(0),
-                output: call.output_tokens.unwrap_or(64),
-                cache_read: call.cache_read_tokens,
-                cache_write: call.cache_write_tokens,
-            },
-            stop_reason: crate::StopReason::EndTurn,
-            time_to_first_token: Duration::from_millis(300),
-            disruption: None,
-            per_delta: 4,
-        };
-        Ok(Admitted {
-            plan,
-            simulator: self.clone(),
-            started: self.now(),
-        })
-    }
-
-    /// Notes in the ledger a request that a face refused by itself: a bad body, a bad signature.
-    /// `operation` and `model` are what was asked for, as far as it could be read.
-    pub fn refused(&self, operation: &str, region: &Region, model: &str, error: &ServiceError) {
-        let _ = (operation, region, model, error);
-    }
-
-    /// How many tokens an input is for a model.
-    ///
-    /// # Errors
-    ///
-    /// As [`begin`](Self::begin) for a model that cannot be called so.
-    pub fn count_tokens(&self, model: &ModelId, input: &Input) -> Result<u64, ServiceError> {
-        let _ = model;
-        Ok(input.content().estimated_tokens())
-    }
-
-    // === control ===
 
     /// Sets what is given of a model, and creates it if it is new (`PUT /_sim/models/{id}`).
     ///
@@ -147,15 +161,15 @@ impl Simulator {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the key, the value and what is accepted. Nothing is changed then.
+    /// [`ConfigError`] names the key, the value and what is accepted. Nothing has changed then.
     pub fn set_model(
         &self,
         model: &ModelId,
         region: Option<&Region>,
         settings: &ModelSettings,
     ) -> Result<(), ConfigError> {
-        let _ = (model, region, settings);
-        Ok(())
+        let mut engine = self.inner.engine.lock();
+        engine.set_model(self.now(), model, region, settings)
     }
 
     /// Adds a fault (`POST /_sim/faults`) and answers its id.
@@ -164,48 +178,51 @@ impl Simulator {
     ///
     /// [`ConfigError`] for what cannot be: a probability above 1, a corrupt frame outside a stream, ...
     pub fn add_fault(&self, fault: FaultSpec) -> Result<u64, ConfigError> {
-        let _ = fault;
-        Ok(0)
+        self.inner.engine.lock().add_fault(self.now(), fault)
     }
 
-    /// Removes a fault, and answers whether it was there.
+    /// Removes a fault, and answers whether it was still there.
     pub fn remove_fault(&self, id: u64) -> bool {
-        let _ = id;
-        false
+        self.inner.engine.lock().remove_fault(id)
     }
 
     /// Removes all faults (`DELETE /_sim/faults`).
-    pub fn clear_faults(&self) {}
+    pub fn clear_faults(&self) {
+        self.inner.engine.lock().clear_faults();
+    }
 
-    /// Adds another application of the account.
+    /// Adds another application of the account, which uses up quota from now on.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] names the key, the value and what is accepted.
-    pub fn add_background(&self, caller: BackgroundCaller) -> Result<(), ConfigError> {
-        let _ = caller;
-        Ok(())
+    pub fn add_background(&self, caller: &BackgroundCaller) -> Result<(), ConfigError> {
+        self.inner.engine.lock().add_background(self.now(), caller)
     }
 
     /// The ledger (`GET /_sim/ledger`).
     #[must_use]
     pub fn ledger(&self) -> Ledger {
-        Ledger::default()
+        self.inner.engine.lock().ledger()
     }
 
     /// Empties the ledger (`DELETE /_sim/ledger`).
-    pub fn clear_ledger(&self) {}
-
-    /// How full the quotas are for a model as called in a Region; `None` where there is no such model.
-    #[must_use]
-    pub fn levels(&self, region: &Region, model: &ModelId) -> Option<QuotaLevels> {
-        let _ = (region, model);
-        None
+    pub fn clear_ledger(&self) {
+        self.inner.engine.lock().clear_ledger();
     }
 
-    /// Puts faults, ledger and quota levels back to the start (`POST /_sim/reset`). Models and the clock
-    /// stay as they are.
-    pub fn reset(&self) {}
+    /// How full the quotas are for a model as called; `None` where it cannot be called so.
+    #[must_use]
+    pub fn levels(&self, region: &Region, model: &ModelId) -> Option<QuotaLevels> {
+        self.inner.engine.lock().levels(self.now(), region, model)
+    }
+
+    /// Puts faults, ledger and quota levels back to the start (`POST /_sim/reset`). Models, background
+    /// callers and the clock stay as they are; calls under way are settled nowhere.
+    pub fn reset(&self) {
+        let mut engine = self.inner.engine.lock();
+        engine.reset(self.now(), &self.inner.config.faults);
+    }
 }
 
 impl Admitted {
@@ -215,23 +232,56 @@ impl Admitted {
         &self.plan
     }
 
-    /// When it was admitted, in simulated time since the start.
-    #[must_use]
-    pub const fn started(&self) -> Duration {
-        self.started
-    }
-
-    /// When, by the clock, what is `due` so long after the admission is to happen.
+    /// When, by the clock, something is to happen that is `due` so long after the admission.
     #[must_use]
     pub fn instant(&self, due: Duration) -> Instant {
-        self.simulator.instant(self.started.saturating_add(due))
+        // Thirty years are as good as for ever, and far from the end of the clock.
+        const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+        let simulated = self.started.saturating_add(due);
+        self.simulator.inner.origin + self.simulator.real(simulated).min(FAR)
     }
 
     /// Settles a call that was answered whole.
-    pub fn complete(self) {}
+    pub fn complete(mut self) {
+        self.settle(Ending::Complete);
+    }
 
-    /// Settles a call that its planned disruption has ended.
-    pub fn fail(self) {}
+    /// Settles a call that ended by its planned disruption.
+    pub fn fail(mut self) {
+        self.settle(Ending::Disrupted);
+    }
+
+    fn settle(&mut self, ending: Ending) {
+        if let Some(in_flight) = self.in_flight.take() {
+            let simulator = &self.simulator;
+            let mut engine = simulator.inner.engine.lock();
+            engine.finish(simulator.now(), &self.plan, in_flight, ending);
+        }
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.settle(Ending::Dropped);
+    }
+}
+
+/// The built-in models, real time, anyone may call.
+impl Default for Simulator {
+    #[expect(
+        clippy::expect_used,
+        reason = "what is built in is valid: there is a test"
+    )]
+    fn default() -> Self {
+        Self::new(Config::default()).expect("the default config is valid")
+    }
+}
+
+fn scale(time: Duration, factor: f64) -> Duration {
+    if factor == 1.0 {
+        return time; // to the nanosecond
+    }
+    Duration::try_from_secs_f64(time.as_secs_f64() * factor).unwrap_or(Duration::MAX)
 }
 
 impl fmt::Debug for Simulator {

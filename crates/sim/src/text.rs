@@ -1,5 +1,7 @@
+use std::borrow::Cow;
+
 /// What the simulator says, a token a word, over and over.
-const WORDS: &[&str] = &[
+const WORDS: [&str; 23] = [
     "This ",
     "is ",
     "a ",
@@ -10,13 +12,26 @@ const WORDS: &[&str] = &[
     "No ",
     "model ",
     "was ",
-    "asked. ",
+    "asked, ",
+    "and ",
+    "nothing ",
+    "of ",
+    "it ",
+    "is ",
+    "meant: ",
+    "only ",
+    "its ",
+    "length ",
+    "is ",
+    "true. ",
+    "\n",
 ];
 
-/// The words from `first` on, `tokens` of them.
-pub(crate) fn text(first: u64, tokens: u64) -> String {
-    let period = WORDS.len() as u64;
-    (first..first.saturating_add(tokens))
-        .map(|token| WORDS[(token % period) as usize])
-        .collect()
+/// So many words, from the word of the given number on.
+pub(crate) fn words(first: u64, count: u64) -> Cow<'static, str> {
+    let word = |number: u64| WORDS[(number % WORDS.len() as u64) as usize];
+    if count == 1 {
+        return Cow::Borrowed(word(first));
+    }
+    (first..first.saturating_add(count)).map(word).collect()
 }
