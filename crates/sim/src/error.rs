@@ -61,6 +61,10 @@ pub enum Exception {
     ModelStreamError,
     /// 400 `ValidationException`.
     Validation,
+    /// 400 `SerializationException`: a body that cannot be read as the operation's input.
+    Serialization,
+    /// 408 `RequestTimeoutException`: a body that did not arrive in time.
+    RequestTimeout,
     /// 403 `AccessDeniedException`.
     AccessDenied,
     /// 404 `ResourceNotFoundException`.
@@ -95,6 +99,8 @@ impl Exception {
             Self::ModelError => "ModelErrorException",
             Self::ModelStreamError => "ModelStreamErrorException",
             Self::Validation => "ValidationException",
+            Self::Serialization => "SerializationException",
+            Self::RequestTimeout => "RequestTimeoutException",
             Self::AccessDenied => "AccessDeniedException",
             Self::ResourceNotFound => "ResourceNotFoundException",
             Self::ServiceQuotaExceeded => "ServiceQuotaExceededException",
@@ -127,9 +133,12 @@ impl Exception {
             Self::ServiceUnavailable => 503,
             Self::InternalServer => 500,
             Self::Overloaded => 529,
-            Self::ModelTimeout => 408,
+            Self::ModelTimeout | Self::RequestTimeout => 408,
             Self::ModelError | Self::ModelStreamError => 424,
-            Self::Validation | Self::ServiceQuotaExceeded | Self::IncompleteSignature => 400,
+            Self::Validation
+            | Self::Serialization
+            | Self::ServiceQuotaExceeded
+            | Self::IncompleteSignature => 400,
             Self::AccessDenied
             | Self::UnrecognizedClient
             | Self::InvalidSignature
