@@ -16,6 +16,7 @@ mod operation;
 mod plan;
 mod quota;
 mod regions;
+mod service;
 mod settings;
 mod simulator;
 mod text;
@@ -30,6 +31,10 @@ pub use self::{
     operation::{Operation, UnknownOperation},
     plan::{At, Delta, Disruption, Plan, Step, StopReason},
     quota::BackgroundCaller,
+    service::{
+        Prompt, Reply, ReplyFuture, ReplyStream, ReplyStreamFuture, SimulatedBedrock,
+        SimulatedError, StreamPrompt,
+    },
     settings::{ModelSettings, OutputTokens, WindowShape},
     simulator::{Admitted, Simulator},
     tokens::{ContentClass, Input},

@@ -232,6 +232,10 @@ impl Admitted {
         &self.plan
     }
 
+    pub(crate) const fn simulator(&self) -> &Simulator {
+        &self.simulator
+    }
+
     /// When, by the clock, something is to happen that is `due` so long after the admission.
     #[must_use]
     pub fn instant(&self, due: Duration) -> Instant {

@@ -3,8 +3,6 @@
 mod name;
 mod script;
 mod spec;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use self::script::{Effect, Script};
 pub use self::{
