@@ -57,7 +57,8 @@ pub struct ModelSettings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WindowShape {
-    /// Never more than the limit in any 60 seconds.
+    /// Never more than the limit in any 60 seconds. What a call cost counts for 60 seconds from its
+    /// admission; what it cost beyond its reservation, from its settlement.
     #[default]
     Sliding,
     /// A cycle of 60 seconds, counted from the simulator's start. Debt beyond the limit is carried into the

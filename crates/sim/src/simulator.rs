@@ -5,8 +5,8 @@ use tokio::time::{Duration, Instant};
 use tower_bedrock_core::{ModelId, Region};
 
 use crate::{
-    BackgroundCaller, Call, Config, ConfigError, Credentials, Denied, FaultSpec, Input, Ledger,
-    ModelSettings, Plan, QuotaLevels, ServiceError,
+    Admitted, BackgroundCaller, Call, Config, ConfigError, Credentials, Denied, FaultSpec, Input,
+    Ledger, ModelSettings, Plan, QuotaLevels, ServiceError,
     engine::{Ending, Engine, InFlight},
 };
 
@@ -60,18 +60,6 @@ struct Inner {
     origin: Instant,
 }
 
-/// A call under way. It holds the call's place in the quotas until it is settled: by
-/// [`complete`](Self::complete), by [`fail`](Self::fail), or by being dropped, which settles what was
-/// generated until then.
-#[must_use = "dropping it settles the call as one whose caller went away"]
-pub struct Admitted {
-    plan: Plan,
-    simulator: Simulator,
-    started: Duration,
-    /// Taken when it is settled.
-    in_flight: Option<InFlight>,
-}
-
 impl Simulator {
     /// A simulator whose time starts now.
     ///
@@ -97,12 +85,7 @@ impl Simulator {
     /// [`Denied`] where the model is not asked. That cost nothing, and is in the ledger.
     pub fn begin(&self, call: &Call) -> Result<Admitted, Denied> {
         let (plan, in_flight) = self.inner.engine.lock().begin(self.now(), call)?;
-        Ok(Admitted {
-            plan,
-            started: in_flight.started(),
-            simulator: self.clone(),
-            in_flight: Some(in_flight),
-        })
+        Ok(Admitted::new(plan, self.clone(), in_flight))
     }
 
     /// Notes in the ledger what a face refused by itself: a bad body, a bad signature. `operation` and
@@ -126,6 +109,11 @@ impl Simulator {
         self.inner.engine.lock().count_tokens(region, model, input)
     }
 
+    pub(crate) fn finish(&self, plan: &Plan, in_flight: InFlight, ending: Ending) {
+        let mut engine = self.inner.engine.lock();
+        engine.finish(self.now(), plan, in_flight, ending);
+    }
+
     // === time ===
 
     /// Simulated time since the start.
@@ -138,6 +126,13 @@ impl Simulator {
     #[must_use]
     pub fn real(&self, simulated: Duration) -> Duration {
         scale(simulated, 1.0 / self.inner.config.time_scale)
+    }
+
+    /// When, by the clock, it is so late in simulated time.
+    pub(crate) fn instant(&self, simulated: Duration) -> Instant {
+        // Thirty years are as good as for ever, and far from the end of the clock.
+        const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+        self.inner.origin + self.real(simulated).min(FAR)
     }
 
     // === control ===
@@ -225,51 +220,6 @@ impl Simulator {
     }
 }
 
-impl Admitted {
-    /// How it is to be answered.
-    #[must_use]
-    pub const fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    pub(crate) const fn simulator(&self) -> &Simulator {
-        &self.simulator
-    }
-
-    /// When, by the clock, something is to happen that is `due` so long after the admission.
-    #[must_use]
-    pub fn instant(&self, due: Duration) -> Instant {
-        // Thirty years are as good as for ever, and far from the end of the clock.
-        const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
-        let simulated = self.started.saturating_add(due);
-        self.simulator.inner.origin + self.simulator.real(simulated).min(FAR)
-    }
-
-    /// Settles a call that was answered whole.
-    pub fn complete(mut self) {
-        self.settle(Ending::Complete);
-    }
-
-    /// Settles a call that ended by its planned disruption.
-    pub fn fail(mut self) {
-        self.settle(Ending::Disrupted);
-    }
-
-    fn settle(&mut self, ending: Ending) {
-        if let Some(in_flight) = self.in_flight.take() {
-            let simulator = &self.simulator;
-            let mut engine = simulator.inner.engine.lock();
-            engine.finish(simulator.now(), &self.plan, in_flight, ending);
-        }
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        self.settle(Ending::Dropped);
-    }
-}
-
 /// The built-in models, real time, anyone may call.
 impl Default for Simulator {
     #[expect(
@@ -292,15 +242,6 @@ impl fmt::Debug for Simulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Simulator")
             .field("now", &self.now())
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Admitted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admitted")
-            .field("plan", &self.plan)
-            .field("started", &self.started)
             .finish_non_exhaustive()
     }
 }

@@ -1,23 +1,3 @@
-//! How many tokens a text is, by a rule of the simulator's own.
-//!
-//! The base tokenizer counts, from left to right:
-//!
-//! | piece of text | tokens |
-//! |---|---|
-//! | a run of ASCII letters | 1 for every 6 letters begun |
-//! | a run of ASCII digits | 1 for every 3 digits begun |
-//! | a run of ASCII punctuation | 1 for every 2 characters begun |
-//! | a single space | none: it goes with the word after it |
-//! | a run of more white space, or a line's end | 1 |
-//! | a Chinese, Japanese or Korean character | 1.13 |
-//! | any other letter | 0.45 |
-//! | any other character (emoji, symbols) | 2 |
-//!
-//! A tool's JSON counts a tenth more than its text, and the first tool brings a preamble of 313 tokens, as
-//! real models' prompt formats do. A message costs 4 tokens, an image 1,334. A model multiplies the sum by
-//! its own ratio and rounds up. So bytes a token differ by model and by content, and no estimate that goes
-//! by bytes alone is exact.
-
 use tower_bedrock_core::Content;
 
 /// What goes into a model, as far as the simulator needs to know it: how many tokens it is.
@@ -39,7 +19,27 @@ use tower_bedrock_core::Content;
 /// assert!(code.tokens(1.0) > prose.tokens(1.0));
 /// ```
 ///
-/// It holds sizes and no text. The rule is told in the source of this type, and in the crate's README.
+/// It holds sizes and no text.
+///
+/// # The rule
+///
+/// The base tokenizer counts, from left to right:
+///
+/// | piece of text | tokens |
+/// |---|---|
+/// | a run of ASCII letters | 1 for every 6 letters begun |
+/// | a run of ASCII digits | 1 for every 3 digits begun |
+/// | a run of ASCII punctuation | 1 for every 2 characters begun |
+/// | a single space | none: it goes with the word after it |
+/// | a run of more white space, or a line's end | 1 |
+/// | a Chinese, Japanese or Korean character | 1.13 |
+/// | any other letter | 0.45 |
+/// | any other character (emoji, symbols) | 2 |
+///
+/// A tool's JSON counts a tenth more than its text, and the first tool brings a preamble of 313 tokens, as
+/// real models' prompt formats do. A message costs 4 tokens, an image 1,334. A model multiplies the sum by
+/// its own ratio and rounds up. So bytes a token differ by model and by content, and no estimate that goes
+/// by bytes alone is exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Input {
     /// Of the base tokenizer.

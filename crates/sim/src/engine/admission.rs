@@ -1,12 +1,16 @@
 //! One call, from its arrival to its settlement.
 
+use rand::rngs::StdRng;
 use tokio::time::Duration;
 use tower_bedrock_core::{FaultKind, Region, ServiceTier, TokenUsage};
 
-use super::{Engine, validate::max_tokens};
+use super::{
+    Engine,
+    validate::{max_tokens, resolve},
+};
 use crate::{
-    At, Call, Denied, Disruption, Operation, Plan, StopReason, fault::Effect, ledger::LedgerEntry,
-    quota::Reservation,
+    At, Call, Denied, Disruption, Operation, Plan, ServiceError, StopReason, fault::Effect,
+    ledger::LedgerEntry, model::Model, quota::Reservation,
 };
 
 /// How much slower a slow answer is.
@@ -63,15 +67,11 @@ impl Engine {
         call: &Call,
         entry: &mut LedgerEntry,
     ) -> Result<(Plan, InFlight), Denied> {
-        let model = self.resolve(&call.region, &call.model)?;
+        let model = resolve(&self.models, &self.regions, &call.region, &call.model)?;
         let burndown = model.burndown;
-        let input = call.input.tokens(model.tokenizer_ratio);
         let free = call.operation == Operation::CountTokens;
         let max_tokens = if free { 0 } else { max_tokens(call, model)? };
-        let mut plan = plan_free(call, input);
-        if !free {
-            self.plan_answer(call, max_tokens, &mut plan);
-        }
+        let mut plan = plan(call, model, max_tokens, &mut self.random);
         entry.input_tokens = plan.usage.total_input();
         entry.max_tokens = max_tokens;
 
@@ -104,21 +104,6 @@ impl Engine {
         Ok((plan, in_flight))
     }
 
-    fn plan_answer(&mut self, call: &Call, max_tokens: u64, plan: &mut Plan) {
-        let Some(model) = self.models.get(call.model.base()) else {
-            return;
-        };
-        let wanted = call
-            .output_tokens
-            .unwrap_or_else(|| model.draw_output_tokens(&mut self.random));
-        (plan.time_to_first_token, plan.tokens_per_second) = model.draw_latency(&mut self.random);
-        plan.tokens_per_delta = model.tokens_per_delta;
-        plan.usage.output = wanted.clamp(1, max_tokens);
-        if wanted > max_tokens {
-            plan.stop_reason = StopReason::MaxTokens;
-        }
-    }
-
     fn reserve(
         &mut self,
         now: Duration,
@@ -130,7 +115,7 @@ impl Engine {
         let found =
             quota.and_then(|number| Some((number, self.quota_and_region(number, &call.region)?)));
         // A model that was resolved has a quota, and its Region a day.
-        let (number, (quota, region_day)) = found.ok_or_else(crate::ServiceError::unknown_model)?;
+        let (number, (quota, region_day)) = found.ok_or_else(ServiceError::unknown_model)?;
         let reservation = quota.reserve(region_day, now, tokens);
         entry.quotas = quota.levels(region_day, now);
         let reservation = reservation?;
@@ -179,11 +164,11 @@ impl Engine {
     }
 }
 
-/// A plan that generates nothing.
-fn plan_free(call: &Call, input: u64) -> Plan {
-    Plan {
+/// An answer of at most `max_tokens`; of none, at once, where that is zero.
+fn plan(call: &Call, model: &Model, max_tokens: u64, random: &mut StdRng) -> Plan {
+    let mut plan = Plan {
         usage: TokenUsage {
-            input,
+            input: call.input.tokens(model.tokenizer_ratio),
             output: 0,
             cache_read: call.cache_read_tokens,
             cache_write: call.cache_write_tokens,
@@ -191,9 +176,20 @@ fn plan_free(call: &Call, input: u64) -> Plan {
         stop_reason: StopReason::EndTurn,
         time_to_first_token: Duration::ZERO,
         tokens_per_second: 1.0,
-        tokens_per_delta: 1,
+        tokens_per_delta: model.tokens_per_delta,
         disruption: None,
+    };
+    if max_tokens > 0 {
+        let wanted = call
+            .output_tokens
+            .unwrap_or_else(|| model.draw_output_tokens(random));
+        plan.usage.output = wanted.clamp(1, max_tokens);
+        if wanted > max_tokens {
+            plan.stop_reason = StopReason::MaxTokens;
+        }
+        (plan.time_to_first_token, plan.tokens_per_second) = model.draw_latency(random);
     }
+    plan
 }
 
 fn outcome(plan: &Plan, ending: Ending) -> &'static str {

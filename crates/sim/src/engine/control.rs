@@ -12,8 +12,8 @@ use crate::{
 /// The most models there can be, so that a script gone wrong cannot grow without bound.
 const MAX_MODELS: usize = 1_000;
 
-/// Each is looked at for every call.
-const MAX_BACKGROUND: usize = 100;
+/// The most background callers: each is looked at for every call.
+const MAX_BACKGROUND: usize = 20;
 
 impl Engine {
     /// What the file says, on top of what is built in.

@@ -97,6 +97,11 @@ impl Engine {
         self.now
     }
 
+    /// The model behind an id as called.
+    fn resolve(&self, region: &Region, id: &ModelId) -> Result<&Model, ServiceError> {
+        validate::resolve(&self.models, &self.regions, region, id)
+    }
+
     /// The number of a model's quota by the way it is called. The first to ask begins it.
     fn quota(&mut self, now: Duration, region: &Region, id: &ModelId) -> Option<usize> {
         let model = self.models.get_mut(id.base())?;

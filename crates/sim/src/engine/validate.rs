@@ -1,33 +1,36 @@
 //! What the real service refuses before it thinks of quotas.
 
+use std::collections::HashMap;
+
 use tower_bedrock_core::{ModelId, Region, Route};
 
-use super::Engine;
-use crate::{Call, Exception, Operation, ServiceError, model::Model, regions};
+use crate::{Call, Exception, Operation, ServiceError, model::Model, quota::Limit, regions};
 
-impl Engine {
-    /// The model behind an id as called.
-    pub(super) fn resolve(&self, region: &Region, id: &ModelId) -> Result<&Model, ServiceError> {
-        if !self.regions.contains_key(region) {
-            return Err(ServiceError::new(
-                Exception::InvalidSignature,
-                "Credential should be scoped to a valid region.",
-            ));
-        }
-        if id.region().is_some_and(|of_arn| of_arn != region) {
-            return Err(ServiceError::unknown_model());
-        }
-        let model = self
-            .models
-            .get(id.base())
-            .ok_or_else(ServiceError::unknown_model)?;
-        if model.routes.contains_key(&id.route()) && regions::has_route(region, id.route()) {
-            Ok(model)
-        } else if id.route() == Route::OnDemand {
-            Err(ServiceError::not_on_demand(id.as_str()))
-        } else {
-            Err(ServiceError::unknown_model())
-        }
+/// The model behind an id as called.
+pub(super) fn resolve<'a>(
+    models: &'a HashMap<String, Model>,
+    regions: &HashMap<Region, Limit>,
+    region: &Region,
+    id: &ModelId,
+) -> Result<&'a Model, ServiceError> {
+    if !regions.contains_key(region) {
+        return Err(ServiceError::new(
+            Exception::InvalidSignature,
+            "Credential should be scoped to a valid region.",
+        ));
+    }
+    if id.region().is_some_and(|of_arn| of_arn != region) {
+        return Err(ServiceError::unknown_model());
+    }
+    let model = models
+        .get(id.base())
+        .ok_or_else(ServiceError::unknown_model)?;
+    if model.routes.contains_key(&id.route()) && regions::has_route(region, id.route()) {
+        Ok(model)
+    } else if id.route() == Route::OnDemand {
+        Err(ServiceError::not_on_demand(id.as_str()))
+    } else {
+        Err(ServiceError::unknown_model())
     }
 }
 

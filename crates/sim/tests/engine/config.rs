@@ -253,3 +253,19 @@ async fn a_time_scale_makes_a_minute_a_second() {
     assert_eq!(last(&simulator).ended_ms, Some(60_000));
     ask(&simulator, invocation()).await.unwrap();
 }
+
+/// The README's file and faults are ones that the simulator takes.
+#[test]
+fn the_readme_is_right() {
+    let readme = include_str!("../../README.md");
+    let block = |language: &str| {
+        let (_, rest) = readme.split_once(&format!("```{language}\n")).unwrap();
+        rest.split_once("```").unwrap().0
+    };
+    let simulator = Simulator::new(Config::from_toml(block("toml")).unwrap()).unwrap();
+    for fault in block("json").lines() {
+        simulator
+            .add_fault(serde_json::from_str(fault).unwrap())
+            .unwrap();
+    }
+}
