@@ -42,12 +42,13 @@ impl Bucket {
         self.missing = self.missing.saturating_add(parts);
     }
 
-    /// What a full bucket cannot hold flows over.
     pub(super) fn give_back(&mut self, now: Duration, unused: u64) {
         self.refill(now);
-        self.missing = (self.missing - i128::from(unused) * self.period).max(0);
+        self.missing -= i128::from(unused) * self.period;
+        self.refill(now);
     }
 
+    /// What a full bucket cannot hold flows over.
     fn refill(&mut self, now: Duration) {
         let refilled = nanos(now.saturating_sub(self.at)).saturating_mul(self.limit);
         self.missing = self.missing.saturating_sub(refilled).max(0);
