@@ -99,6 +99,8 @@ impl Geography {
             "eu-west-2" | "eu-central-2" => None,
             "ap-northeast-1" | "ap-northeast-3" => Some(Self::Jp),
             "ap-southeast-2" | "ap-southeast-4" => Some(Self::Au),
+            // Isolated partitions: nobody's cross-Region profile leads there.
+            name if name.contains("-iso") => None,
             name if name.starts_with("us-gov-") => Some(Self::UsGov),
             name if name.starts_with("us-") => Some(Self::Us),
             name if name.starts_with("ca-") => Some(Self::Ca),

@@ -321,6 +321,9 @@ fn a_region_lies_in_the_geography_that_may_serve_it() {
     assert_eq!(of("us-gov-west-1"), Some(Geography::UsGov));
     assert_eq!(of("eu-central-1"), Some(Geography::Eu));
     assert_eq!(of("eu-west-2"), None);
+    assert_eq!(of("us-iso-east-1"), None);
+    assert_eq!(of("us-isob-east-1"), None);
+    assert_eq!(of("eu-isoe-west-1"), None);
     assert_eq!(of("ap-northeast-1"), Some(Geography::Jp));
     assert_eq!(of("ap-south-1"), Some(Geography::Apac));
     assert!(Geography::Apac.contains(Geography::Au));
