@@ -1,4 +1,8 @@
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use metrics::{Counter, Histogram, Label, with_recorder};
 use parking_lot::RwLock;
@@ -113,6 +117,8 @@ impl fmt::Debug for Handles {
 pub(crate) struct HandleCache {
     scope: Scope,
     by_target: RwLock<HashMap<Target, Arc<Handles>>>,
+    /// Of all targets that find no place.
+    other: OnceLock<Arc<Handles>>,
 }
 
 impl HandleCache {
@@ -120,6 +126,7 @@ impl HandleCache {
         Self {
             scope,
             by_target: RwLock::default(),
+            other: OnceLock::new(),
         }
     }
 
@@ -129,7 +136,10 @@ impl HandleCache {
 
     pub(crate) fn get(&self, target: &Target) -> Arc<Handles> {
         let known = self.by_target.read().get(target).cloned();
-        known.unwrap_or_else(|| self.insert(target))
+        // Once there is one, the table is full and stays so.
+        known
+            .or_else(|| self.other.get().cloned())
+            .unwrap_or_else(|| self.insert(target))
     }
 
     #[cold]
@@ -149,7 +159,8 @@ impl HandleCache {
                 .clone()
         } else {
             drop(by_target);
-            Arc::new(Handles::new(OTHER, OTHER, self.scope))
+            let handles = || Arc::new(Handles::new(OTHER, OTHER, self.scope));
+            Arc::clone(self.other.get_or_init(handles))
         }
     }
 }

@@ -24,8 +24,9 @@ use crate::{
 ///
 /// # Recorder
 ///
-/// Handles are registered with the recorder that is in place when a target is first called, so install yours
-/// before that. Without one, nothing is recorded and next to nothing is spent.
+/// Metrics are described, with their units, to the recorder that is in place when the layer is made, and handles
+/// are registered with the one in place when a target is first called: install yours before you make the layer.
+/// Without one, nothing is recorded and next to nothing is spent.
 ///
 /// # Labels
 ///

@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::BTreeMap, future::pending, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio::time::{Instant, sleep};
 use tokio_test::{assert_pending, task};
@@ -294,6 +300,47 @@ async fn a_client_that_invents_models_cannot_grow_the_recorder() {
         recorded.get("Invocations{ModelId=other,Region=other}"),
         Some(&744.0)
     );
+}
+
+/// Registers nothing more than it has to; `metrics` would hand out the same counter again and again.
+#[derive(Default)]
+struct CountsRegistrations(AtomicUsize);
+
+impl Recorder for CountsRegistrations {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Counter::noop()
+    }
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Histogram::noop()
+    }
+}
+
+#[tokio::test]
+async fn targets_beyond_the_bound_share_one_set_of_handles() {
+    let recorder = CountsRegistrations::default();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let inner = service_fn(|_: Call| async { Ok::<_, BoxError>(Answer::new(())) });
+    let service = MetricsLayer::attempts().layer(inner);
+    let call = async |n: usize| {
+        let target = Target::parse("us-east-1", &format!("made.up-{n}")).unwrap();
+        let call = Invocation::new(target, "CANARY");
+        service.clone().oneshot(call).await.unwrap();
+        recorder.0.load(Ordering::Relaxed)
+    };
+    for n in 0..256 {
+        call(n).await;
+    }
+    let with_other = call(256).await;
+    assert_eq!(call(257).await, with_other);
+    assert_eq!(call(256).await, with_other);
 }
 
 #[test]
