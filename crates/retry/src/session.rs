@@ -106,11 +106,8 @@ impl Session {
             return Decision::GiveUp(GaveUp::MaxAttempts);
         }
         let asked = fault.retry_after().unwrap_or_default();
-        let left = self.time_left(policy, now);
-        if let Some((left, GaveUp::Deadline)) = left
-            && !asked.is_zero()
-            && asked >= left
-        {
+        let until_deadline = self.until_deadline(policy, now);
+        if !asked.is_zero() && until_deadline.is_some_and(|left| asked >= left) {
             return Decision::GiveUp(GaveUp::RetryAfter);
         }
 
@@ -121,7 +118,7 @@ impl Session {
         if delay < floor {
             delay = floor.saturating_add(schedule.backoff().spread(rng));
         }
-        match left {
+        match self.time_left(policy, now) {
             Some((left, why)) if delay >= left => Decision::GiveUp(why),
             _ => Decision::RetryIn(delay),
         }
@@ -131,12 +128,9 @@ impl Session {
     /// does.
     #[must_use]
     pub fn time_left(&self, policy: &Policy, now: Instant) -> Option<(Duration, GaveUp)> {
-        // Durations, as subtracting from an instant may go below what the clock can show.
-        let until_deadline = self.deadline.map(|deadline| {
-            let left = deadline.saturating_duration_since(now);
-            let left = left.saturating_sub(policy.min_attempt_time());
-            (left, GaveUp::Deadline)
-        });
+        let until_deadline = self
+            .until_deadline(policy, now)
+            .map(|left| (left, GaveUp::Deadline));
         let until_max_elapsed = policy
             .max_elapsed()
             .zip(self.started)
@@ -148,6 +142,14 @@ impl Session {
             .into_iter()
             .flatten()
             .min_by_key(|(left, _)| *left)
+    }
+
+    /// In durations, as subtracting from an instant may go below what the clock can show.
+    fn until_deadline(&self, policy: &Policy, now: Instant) -> Option<Duration> {
+        self.deadline.map(|deadline| {
+            let left = deadline.saturating_duration_since(now);
+            left.saturating_sub(policy.min_attempt_time())
+        })
     }
 
     fn draw<R: Rng + ?Sized>(

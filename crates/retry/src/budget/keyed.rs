@@ -100,8 +100,10 @@ impl Budgets {
 
     /// Whole tokens that `target` has now.
     pub(crate) fn left(&self, target: &Target, now: Instant) -> u32 {
-        match self.buckets.read().by_target.get(target) {
+        let buckets = self.buckets.read();
+        match buckets.by_target.get(target) {
             Some(bucket) => bucket.left(now),
+            None if buckets.by_target.len() >= self.max_targets => self.shared.left(now),
             None => self.burst,
         }
     }

@@ -101,7 +101,8 @@ impl BudgetBuilder {
     }
 
     /// How many targets are kept apart. A target is kept only while its bucket is not full; those that
-    /// find no place share one bucket. Default: 1,000.
+    /// find no place share one bucket, to which calls that succeed bring nothing: it is not known whose they
+    /// are. Default: 1,000.
     pub fn max_targets(mut self, targets: usize) -> Self {
         self.budget.max_targets = targets;
         self

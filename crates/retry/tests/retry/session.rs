@@ -100,8 +100,7 @@ impl Model {
         };
         if let Some(after) = step.retry_after
             && after > 0
-            && after >= left
-            && why == GaveUp::Deadline
+            && deadline.is_some_and(|left| after >= left)
         {
             return only(GaveUp::RetryAfter);
         }

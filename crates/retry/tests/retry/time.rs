@@ -146,3 +146,21 @@ async fn callers_told_the_same_time_do_not_come_back_together() {
     waits.dedup();
     assert!(waits.len() > 40, "{waits:?}");
 }
+
+/// Whichever bound comes first: who was told to come back after the deadline has nothing to wait for.
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_beyond_the_deadline_gives_up_under_a_shorter_bound_too() {
+    let policy = Policy::builder()
+        .max_elapsed(secs(50))
+        .max_retry_after(secs(10));
+    let fault = Fault::new(FaultKind::ThrottledTokens).with_retry_after(secs(200));
+    let script = Script::always(fault);
+    let end = run(
+        &layer(policy.build().unwrap()),
+        &script,
+        request_within(secs(100)),
+    )
+    .await;
+    let (kind, gave_up) = (FaultKind::ThrottledTokens, Some(GaveUp::RetryAfter));
+    assert_eq!(end, End::failed(1, kind, gave_up));
+}

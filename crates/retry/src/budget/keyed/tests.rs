@@ -50,6 +50,7 @@ fn the_targets_without_a_place_share_a_bucket() {
         }
     }
     assert_eq!(taken, 2 * (3 + 1));
+    assert_eq!(budgets.left(&target(9), now), 0);
     assert_eq!(kept(&budgets), 3);
 }
 
