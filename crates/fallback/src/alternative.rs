@@ -58,13 +58,24 @@ impl Alternative {
     /// Where a call leads that was going to `requested`.
     #[must_use]
     pub fn resolve(&self, requested: &Target) -> Target {
-        let region = self.region.as_ref().unwrap_or(requested.region());
-        let model = self.model.as_ref().unwrap_or(requested.model());
+        let (region, model, tier) = self.leads_to(requested);
         let target = Target::new(region.clone(), model.clone());
-        match self.service_tier.or(requested.service_tier()) {
+        match tier {
             Some(tier) => target.with_service_tier(tier),
             None => target,
         }
+    }
+
+    /// The parts of what [`resolve`](Self::resolve) makes, to be compared.
+    pub(crate) fn leads_to<'a>(
+        &'a self,
+        requested: &'a Target,
+    ) -> (&'a Region, &'a ModelId, Option<ServiceTier>) {
+        (
+            self.region.as_ref().unwrap_or(requested.region()),
+            self.model.as_ref().unwrap_or(requested.model()),
+            self.service_tier.or(requested.service_tier()),
+        )
     }
 
     /// Whether a call to `chain_model` would not go anywhere else by it.
@@ -74,19 +85,29 @@ impl Alternative {
     }
 
     pub(crate) fn stays_within(&self, geography: Geography, chain_model: Option<&ModelId>) -> bool {
-        let region_lies_in_it =
-            |region: &Region| Geography::of(region).is_some_and(|of| geography.contains(of));
-        let model_stays_in_it = |model: &ModelId| match model.route() {
-            Route::OnDemand | Route::Dedicated => model.region().is_none_or(region_lies_in_it),
-            Route::Geographic(profile) => geography.contains(profile),
-            _ => false,
-        };
-        self.region.as_ref().is_none_or(region_lies_in_it)
+        self.region
+            .as_ref()
+            .is_none_or(|region| lies_in(region, geography))
             && self
                 .model
                 .as_ref()
                 .or(chain_model)
-                .is_none_or(model_stays_in_it)
+                .is_none_or(|model| model_stays_within(model, geography))
+    }
+}
+
+fn lies_in(region: &Region, geography: Geography) -> bool {
+    Geography::of(region).is_some_and(|of| geography.contains(of))
+}
+
+/// What could lead anywhere does not.
+pub(crate) fn model_stays_within(model: &ModelId, geography: Geography) -> bool {
+    match model.route() {
+        Route::OnDemand | Route::Dedicated => model
+            .region()
+            .is_none_or(|region| lies_in(region, geography)),
+        Route::Geographic(profile) => geography.contains(profile),
+        _ => false,
     }
 }
 

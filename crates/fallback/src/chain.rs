@@ -3,7 +3,7 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::time::Duration;
 use tower_bedrock_core::{Geography, ModelId, Target};
 
-use crate::{Alternative, itinerary::MAX_HOPS};
+use crate::{Alternative, alternative::model_stays_within, itinerary::MAX_HOPS};
 
 /// The alternatives to one model, in the order they are tried.
 ///
@@ -71,6 +71,16 @@ pub enum InvalidChain {
         /// The geography.
         within: Geography,
     },
+    /// The chain's own model, its first hop, may leave the geography the chain is confined to.
+    #[error(
+        "fallback chain of {chain}: the model itself may leave {within}, which the chain is confined to"
+    )]
+    ModelResidency {
+        /// The chain's model.
+        chain: String,
+        /// The geography.
+        within: Geography,
+    },
     /// A hop's timeout of zero.
     #[error("fallback chain of {chain}: hop_timeout is 0s, expected more than that")]
     HopTimeout {
@@ -115,10 +125,11 @@ impl Chain {
         self
     }
 
-    /// Confines the chain to a geography. Every alternative is checked: a geographic profile must stay in
-    /// it, a Region that is named must lie in it, and what could lead anywhere (a global profile, an
-    /// application profile, a prompt router) is refused. An alternative that names no Region stays in the
-    /// one the caller chose.
+    /// Confines the chain to a geography. The chain's model and every alternative are checked: a geographic
+    /// profile must stay in it, a Region that is named must lie in it, and what could lead anywhere (a global
+    /// profile, an application profile, a prompt router) is refused. What only the caller names is the
+    /// caller's choice: the Region, where an alternative names none, and in a chain
+    /// [for any model](Self::for_any_model) the model.
     #[must_use]
     pub const fn within(mut self, geography: Geography) -> Self {
         self.within = Some(geography);
@@ -126,7 +137,8 @@ impl Chain {
     }
 
     /// Cancels a hop that has not answered (a stream: not begun) after this long, and goes on to the next.
-    /// The last hop may take what the call's deadline leaves. None by default.
+    /// The last hop may take what the call's deadline leaves, unless a degraded responder stands behind it.
+    /// Time spent on waiting for the inner service to be ready counts. None by default.
     #[must_use]
     pub const fn hop_timeout(mut self, timeout: Duration) -> Self {
         self.hop_timeout = Some(timeout);
@@ -152,6 +164,24 @@ impl Chain {
         }
     }
 
+    /// Whether a hop leads where an earlier one did, which depends on where the caller started.
+    pub(crate) fn is_repeated(&self, hop: usize, requested: &Target) -> bool {
+        let leads_to = |hop: usize| {
+            let alternative = hop
+                .checked_sub(1)
+                .and_then(|index| self.alternatives.get(index));
+            alternative.map_or(
+                (
+                    requested.region(),
+                    requested.model(),
+                    requested.service_tier(),
+                ),
+                |alternative| alternative.leads_to(requested),
+            )
+        };
+        (0..hop).any(|earlier| leads_to(earlier) == leads_to(hop))
+    }
+
     fn name(&self) -> String {
         self.model
             .as_ref()
@@ -169,6 +199,14 @@ impl Chain {
         }
         if self.hop_timeout == Some(Duration::ZERO) {
             return Err(InvalidChain::HopTimeout { chain: chain() });
+        }
+        if let (Some(within), Some(model)) = (self.within, &self.model)
+            && !model_stays_within(model, within)
+        {
+            return Err(InvalidChain::ModelResidency {
+                chain: chain(),
+                within,
+            });
         }
         for (index, alternative) in self.alternatives.iter().enumerate() {
             let position = index + 1;

@@ -9,7 +9,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tower_bedrock_core::{HasCompletion, HasDemand, HasFault, HasTarget, Target};
+use tower_bedrock_core::{FaultKind, HasCompletion, HasDemand, HasFault, HasTarget, Target};
 use tower_service::Service;
 
 use crate::{
@@ -46,8 +46,9 @@ pin_project! {
     enum State<F, A, Request> {
         // Decide on the next hop.
         Next,
-        // A hop is decided on; the service has to be ready for it.
-        Waiting { request: Option<Request> },
+        // A hop is decided on; the service has to be ready for it. `until` is when it is cancelled; the
+        // timer fires then, or at the call's deadline if that comes first.
+        Waiting { request: Option<Request>, until: Option<Instant> },
         // The hop is under way.
         Calling { #[pin] call: F },
         // No hop served the call; the responder is asked.
@@ -96,11 +97,17 @@ where
                             tracing::info!(%target, %fault, "fallback: left out");
                             this.journey.passed_over(target, fault);
                         }
+                        Decision::Refuse(target, fault) => {
+                            tracing::info!(%target, %fault, "fallback: not fit for it");
+                            this.journey.refused(target, fault);
+                        }
                         Decision::Try(target, request, until) => {
-                            this.timer.set(until.map(sleep_until));
+                            let start_by = until.into_iter().chain(this.hops.deadline).min();
+                            this.timer.set(start_by.map(sleep_until));
                             *this.target = target;
                             this.state.set(State::Waiting {
                                 request: Some(request),
+                                until,
                             });
                         }
                         Decision::Respond(request) => {
@@ -114,18 +121,44 @@ where
                     }
                     continue;
                 }
-                StateProjection::Waiting { request } => match this.service.poll_ready(cx) {
-                    Poll::Ready(Ok(())) => {
+                StateProjection::Waiting { request, until } => {
+                    let ready = match this.service.poll_ready(cx) {
+                        Poll::Ready(Ok(())) => true,
+                        // A service that failed so is not to be called again.
+                        Poll::Ready(Err(error)) => {
+                            return Poll::Ready(Err(take(this.journey).into_unready(error)));
+                        }
+                        Poll::Pending => false,
+                    };
+                    let start_by = this
+                        .timer
+                        .as_ref()
+                        .as_pin_ref()
+                        .map(|timer| timer.deadline());
+                    if ready && start_by.is_none_or(|start_by| Instant::now() < start_by) {
                         if let Some(request) = request.take() {
                             let call = this.service.call(request);
+                            this.timer.set(until.map(sleep_until));
                             this.state.set(State::Calling { call });
                         }
                         continue;
                     }
-                    // A service that failed so is not to be called again.
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => Poll::Pending,
-                },
+                    if !ready {
+                        match this.timer.as_mut().as_pin_mut() {
+                            Some(timer) => ready!(timer.poll(cx)),
+                            None => return Poll::Pending,
+                        }
+                    }
+                    let kind = if start_by == *until {
+                        FaultKind::Timeout
+                    } else {
+                        FaultKind::DeadlineExceeded
+                    };
+                    tracing::warn!(target = %this.target, "fallback: not ready in time");
+                    this.journey.passed_over(this.target.clone(), kind.into());
+                    this.state.set(State::Next);
+                    continue;
+                }
                 StateProjection::Calling { call } => call.poll(cx),
                 StateProjection::Responding { answer } => {
                     let answer = ready!(answer.poll(cx));

@@ -16,7 +16,7 @@ pub(crate) struct Hops<W, R, Request> {
     pub(crate) requested: Target,
     chain: Option<Arc<Chain>>,
     itinerary: Itinerary,
-    deadline: Option<Instant>,
+    pub(crate) deadline: Option<Instant>,
     /// As the caller made it; `None` once nothing can follow that would need it.
     request: Option<Request>,
     /// Whether the responder may be asked at the end.
@@ -27,6 +27,8 @@ pub(crate) struct Hops<W, R, Request> {
 pub(crate) enum Decision<Request> {
     /// Leave a hop out, for the given reason, and ask again.
     PassOver(Target, Fault),
+    /// The same, because the request cannot be made fit for it.
+    Refuse(Target, Fault),
     /// Send the request to a hop, which may take until the given time.
     Try(Target, Request, Option<Instant>),
     /// Ask the responder.
@@ -44,7 +46,12 @@ impl<W, R, Request: HasTarget> Hops<W, R, Request> {
         let requested = request.target().clone();
         let chain = layer.chains.of(requested.model()).cloned();
         Self {
-            itinerary: Itinerary::new(chain.as_ref().map_or(1, |chain| chain.hops())),
+            itinerary: match &chain {
+                Some(chain) => {
+                    Itinerary::new(chain.hops(), |hop| chain.is_repeated(hop, &requested))
+                }
+                None => Itinerary::new(1, |_| false),
+            },
             deadline: request.context().deadline(),
             request: Some(request),
             layer,
@@ -115,7 +122,7 @@ where
         if hop > 0 {
             request.set_target(target.clone());
             if let Err(fault) = self.layer.rewrite.rewrite(&mut request, &target) {
-                return Decision::PassOver(target, fault);
+                return Decision::Refuse(target, fault);
             }
         }
         let timeout = self.chain.as_ref().and_then(|chain| chain.timeout());

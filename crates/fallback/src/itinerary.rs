@@ -12,8 +12,8 @@ pub(crate) const MAX_HOPS: usize = 16;
 /// late answer beats none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Itinerary {
-    hops: usize,
-    next_in_order: usize,
+    /// Bit `n` is set until hop `n` has had its turn.
+    in_order: u16,
     /// Bit `n` is set while hop `n` stands passed over.
     passed_over: u16,
 }
@@ -38,10 +38,11 @@ pub(crate) enum Step {
 }
 
 impl Itinerary {
-    pub(crate) const fn new(hops: usize) -> Self {
+    /// The hops from 0 up to `hops` that are not left out from the start. At most [`MAX_HOPS`].
+    pub(crate) fn new(hops: usize, left_out: impl Fn(usize) -> bool) -> Self {
+        let in_order = (0..hops).filter(|&hop| !left_out(hop));
         Self {
-            hops,
-            next_in_order: 0,
+            in_order: in_order.fold(0, |hops, hop| hops | 1 << hop),
             passed_over: 0,
         }
     }
@@ -50,22 +51,25 @@ impl Itinerary {
         if limits.time_left == Some(Duration::ZERO) {
             return Step::Exhausted;
         }
-        if self.next_in_order < self.hops {
-            let hop = self.next_in_order;
-            self.next_in_order += 1;
+        let next_in_order = self.in_order.trailing_zeros() as usize;
+        if next_in_order < MAX_HOPS {
+            let hop = next_in_order;
+            self.in_order &= !(1 << hop);
             let wait = forecast(hop);
             if wait <= limits.latency_budget {
                 return Step::Try(hop);
             }
-            self.passed_over |= 1 << hop;
+            // `MAX` says that no wait would help. Nothing is kept back for such a hop.
+            if wait < Duration::MAX {
+                self.passed_over |= 1 << hop;
+            }
             return Step::PassOver(hop, wait);
         }
-        let shortest = (0..self.hops)
+        let shortest = (0..MAX_HOPS)
             .filter(|hop| self.passed_over & (1 << hop) != 0)
             .map(|hop| (forecast(hop), hop))
             .min();
         match shortest {
-            // `MAX` says that no wait would help.
             Some((wait, hop))
                 if wait < Duration::MAX && limits.time_left.is_none_or(|left| wait < left) =>
             {
@@ -78,7 +82,7 @@ impl Itinerary {
 
     /// Whether any hop may follow the one in hand.
     pub(crate) const fn has_more(&self) -> bool {
-        self.next_in_order < self.hops || self.passed_over != 0
+        self.in_order != 0 || self.passed_over != 0
     }
 }
 
@@ -89,13 +93,15 @@ mod tests {
     use super::*;
 
     /// Written apart from the machine: the order is a sort.
-    fn expected_order(waits: &[u64], budget: u64, left: Option<u64>) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..waits.len())
-            .filter(|&hop| waits[hop] <= budget)
-            .collect();
-        let mut late: Vec<usize> = (0..waits.len())
-            .filter(|&hop| waits[hop] > budget)
-            .collect();
+    fn expected_order(
+        waits: &[u64],
+        left_out: &[bool],
+        budget: u64,
+        left: Option<u64>,
+    ) -> Vec<usize> {
+        let (mut order, mut late): (Vec<usize>, Vec<usize>) = (0..waits.len())
+            .filter(|&hop| !left_out[hop])
+            .partition(|&hop| waits[hop] <= budget);
         late.sort_by_key(|&hop| waits[hop]);
         late.retain(|&hop| left.is_none_or(|left| waits[hop] < left));
         order.extend(late);
@@ -106,6 +112,7 @@ mod tests {
         #[test]
         fn hops_are_taken_in_the_order_that_a_sort_gives(
             waits in prop::collection::vec(0_u64..10, 1..=MAX_HOPS),
+            left_out in prop::collection::vec(any::<bool>(), MAX_HOPS),
             budget in 0_u64..10,
             left in prop::option::of(0_u64..12),
         ) {
@@ -113,7 +120,7 @@ mod tests {
                 latency_budget: Duration::from_secs(budget),
                 time_left: left.map(Duration::from_secs),
             };
-            let mut itinerary = Itinerary::new(waits.len());
+            let mut itinerary = Itinerary::new(waits.len(), |hop| left_out[hop]);
             let mut order = Vec::new();
             let mut passed_over = Vec::new();
             loop {
@@ -127,7 +134,7 @@ mod tests {
                 }
                 prop_assert!(order.len() + passed_over.len() <= 2 * waits.len(), "it must end");
             }
-            prop_assert_eq!(order, expected_order(&waits, budget, left));
+            prop_assert_eq!(order, expected_order(&waits, &left_out, budget, left));
             prop_assert!(left == Some(0) || passed_over.iter().all(|&hop| waits[hop] > budget));
         }
     }
@@ -138,12 +145,13 @@ mod tests {
             latency_budget: Duration::ZERO,
             time_left: None,
         };
-        let mut itinerary = Itinerary::new(1);
+        let mut itinerary = Itinerary::new(1, |_| false);
         let forecast = |_| Duration::MAX;
         assert_eq!(
             itinerary.step(limits, forecast),
             Step::PassOver(0, Duration::MAX)
         );
+        assert!(!itinerary.has_more());
         assert_eq!(itinerary.step(limits, forecast), Step::Exhausted);
     }
 }

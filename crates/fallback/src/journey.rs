@@ -14,6 +14,8 @@ pub(crate) struct Journey<E> {
     attempts: u32,
     /// What the hop that was asked last left behind; `None` where it left nothing.
     error: Option<E>,
+    /// What went wrong last, refused rewrites aside: those are no fault of the call.
+    fault: Option<Fault>,
 }
 
 impl<E> Journey<E> {
@@ -22,11 +24,18 @@ impl<E> Journey<E> {
             failed_hops: Vec::new(),
             attempts: 0,
             error: None,
+            fault: None,
         }
     }
 
     /// A hop was left out.
     pub(crate) fn passed_over(&mut self, target: Target, fault: Fault) {
+        self.fault = Some(fault);
+        self.failed_hops.push(Hop::new(target, fault, 0));
+    }
+
+    /// A hop was left out because the request could not be made fit for it.
+    pub(crate) fn refused(&mut self, target: Target, fault: Fault) {
         self.failed_hops.push(Hop::new(target, fault, 0));
     }
 
@@ -48,6 +57,7 @@ impl<E> Journey<E> {
 
     fn add(&mut self, hop: Hop) {
         self.attempts = self.attempts.saturating_add(hop.attempts);
+        self.fault = Some(hop.fault);
         self.failed_hops.push(hop);
     }
 
@@ -85,11 +95,23 @@ impl<E> Journey<E> {
         })
     }
 
+    /// The call ends because the service failed instead of becoming ready.
+    pub(crate) fn into_unready(mut self, error: E) -> E
+    where
+        E: HasFault + From<Unserved>,
+    {
+        if self.failed_hops.is_empty() {
+            return error;
+        }
+        self.error = Some(error);
+        self.into_error()
+    }
+
     /// Of hops that were passed over, the one that would have had room first says when to come back.
     fn last_fault(&self) -> Fault {
         let no_headroom = |fault: &Fault| fault.kind() == FaultKind::NoHeadroom;
         let faults = || self.failed_hops.iter().map(|hop| hop.fault);
-        match faults().next_back() {
+        match self.fault {
             Some(last) if no_headroom(&last) => faults()
                 .filter(no_headroom)
                 .min_by_key(|fault| fault.retry_after().unwrap_or(Duration::MAX))

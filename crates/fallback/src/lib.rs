@@ -41,7 +41,10 @@
 //!   already knows that it cannot serve in time is left out.
 //! - [`Chain::hop_timeout`] cancels a hop that has not answered (a stream: not begun).
 //! - [`FallbackLayer::or_degraded`] asks any Tower service for a cached or canned answer at the end.
-//! - One deadline holds across all hops: none starts after it. It is read from the request's context.
+//! - One deadline holds across all hops: none starts after it, nor waits beyond it for the inner service to be
+//!   ready. It is read from the request's context. A hop that is under way is left to the timeout further in.
+//! - No target is asked twice: an alternative that leads where an earlier hop did, seen from where the caller
+//!   started, is left out.
 //!
 //! # What it tells
 //!
@@ -52,7 +55,8 @@
 //! # Errors
 //!
 //! The error of the hop that was asked last, with every hop's fault in its history. [`Unserved`] where that
-//! hop left none: it was cancelled for being slow, or was never asked.
+//! hop left none: it was cancelled for being slow, or was never asked. The inner service's own error where it
+//! fails instead of becoming ready: no other hop can be asked then, and no responder is.
 //!
 //! # Where it stands in a stack
 //!

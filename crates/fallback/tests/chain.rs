@@ -94,6 +94,11 @@ fn a_confined_chain_refuses_what_may_leave() {
         .within(Geography::Eu)
         .or(region("eu-central-1"))]);
     assert!(message.contains("may leave eu"), "{message}");
+    // The model the chain is for is a hop, too.
+    for leaves in ["global.a.a", "us.a.a"] {
+        let message = refusal([chain(leaves).within(Geography::Eu).or(model("eu.a.b"))]);
+        assert!(message.contains("may leave eu"), "{leaves}: {message}");
+    }
     let jp = chain("apac.a.a")
         .within(Geography::Apac)
         .or(model("jp.a.b"));
