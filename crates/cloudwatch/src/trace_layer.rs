@@ -175,7 +175,7 @@ fn failed(span: &Span, target: &Target, scope: Scope, fault: Fault) {
     record_fault(span, fault);
     if scope == Scope::Attempt {
         let exception = fault.kind().exception().unwrap_or("none");
-        tracing::warn!(parent: span, exception, %fault, %target, "attempt failed");
+        tracing::warn!(parent: span, exception, %fault, bedrock.target = %target, "attempt failed");
     }
 }
 

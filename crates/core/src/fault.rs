@@ -139,21 +139,17 @@ impl Fault {
     /// [`FaultKind::Transport`].
     #[must_use]
     pub fn find(error: &(dyn Error + 'static)) -> Option<Self> {
-        // Real chains are a handful long. The bound is for an error that names itself as its source.
-        const MAX_DEPTH: usize = 32;
-        std::iter::successors(Some(error), |error| (*error).source())
-            .take(MAX_DEPTH)
-            .find_map(|error| {
-                if let Some(fault) = error.downcast_ref::<Self>() {
-                    Some(*fault)
-                } else if error.is::<tokio::time::error::Elapsed>() {
-                    Some(Self::new(FaultKind::Timeout))
-                } else if error.is::<std::io::Error>() {
-                    Some(Self::new(FaultKind::Transport))
-                } else {
-                    None
-                }
-            })
+        sources(error).find_map(|error| {
+            if let Some(fault) = error.downcast_ref::<Self>() {
+                Some(*fault)
+            } else if error.is::<tokio::time::error::Elapsed>() {
+                Some(Self::new(FaultKind::Timeout))
+            } else if error.is::<std::io::Error>() {
+                Some(Self::new(FaultKind::Transport))
+            } else {
+                None
+            }
+        })
     }
 }
 
@@ -305,6 +301,15 @@ impl fmt::Display for Fault {
 
 impl Error for Fault {}
 
+/// An error and what lies below it.
+fn sources<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    // Real chains are a handful long. The bound is for an error that names itself as its source.
+    const MAX_DEPTH: usize = 32;
+    std::iter::successors(Some(error), |error| (*error).source()).take(MAX_DEPTH)
+}
+
 // === impl HasFault ===
 
 impl HasFault for Fault {
@@ -318,18 +323,19 @@ impl HasFault for BoxError {
         Fault::find(self.as_ref()).unwrap_or(Fault::new(FaultKind::Unknown))
     }
 
+    /// Found along the chain of sources, as the fault is: something that wraps errors may stand in between.
     fn history(&self) -> Option<&History> {
-        self.downcast_ref::<WithHistory>().map(|e| &e.history)
+        sources(self.as_ref())
+            .find_map(|error| error.downcast_ref::<WithHistory>())
+            .map(|error| &error.history)
     }
 
     /// A boxed error has no place for a history, so the first update wraps it in an error that has one
     /// and whose [`source`](Error::source) it becomes.
     fn update_history(self, update: impl FnOnce(&mut History)) -> Self {
         let mut error = self.downcast::<WithHistory>().unwrap_or_else(|error| {
-            Box::new(WithHistory {
-                error,
-                history: History::default(),
-            })
+            let history = error.history().cloned().unwrap_or_default();
+            Box::new(WithHistory { error, history })
         });
         update(&mut error.history);
         error

@@ -126,6 +126,21 @@ fn a_boxed_error_keeps_its_history_its_text_and_its_fault() {
 }
 
 #[test]
+fn a_history_is_seen_through_what_wraps_the_error() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("wrapped")]
+    struct Wrapped(#[source] BoxError);
+
+    let error: BoxError = Fault::new(FaultKind::Unavailable).into();
+    let error: BoxError = Wrapped(error.update_history(|history| history.attempts = 5)).into();
+    assert_eq!(error.history().unwrap().attempts, 5);
+
+    // What is added next is added to it.
+    let error = error.update_history(|history| history.gave_up = Some(GaveUp::MaxAttempts));
+    assert_eq!(error.history().unwrap().attempts, 5);
+}
+
+#[test]
 fn a_leafs_own_error_takes_every_rejection() {
     #[derive(Debug, thiserror::Error)]
     #[error("open")]

@@ -94,11 +94,11 @@ where
                 StateProjection::Next => {
                     match this.hops.decide(Instant::now()) {
                         Decision::PassOver(target, fault) => {
-                            tracing::info!(%target, %fault, "fallback: left out");
+                            tracing::info!(bedrock.target = %target, %fault, "fallback: left out");
                             this.journey.passed_over(target, fault);
                         }
                         Decision::Refuse(target, fault) => {
-                            tracing::info!(%target, %fault, "fallback: not fit for it");
+                            tracing::info!(bedrock.target = %target, %fault, "fallback: not fit for it");
                             this.journey.refused(target, fault);
                         }
                         Decision::Try(target, request, until) => {
@@ -111,7 +111,7 @@ where
                             });
                         }
                         Decision::Respond(request) => {
-                            tracing::warn!(target = %this.hops.requested, "fallback: asking for a degraded answer");
+                            tracing::warn!(bedrock.target = %this.hops.requested, "fallback: asking for a degraded answer");
                             let answer = this.hops.layer.responder.respond(request);
                             this.state.set(State::Responding { answer });
                         }
@@ -154,7 +154,7 @@ where
                     } else {
                         FaultKind::DeadlineExceeded
                     };
-                    tracing::warn!(target = %this.target, "fallback: not ready in time");
+                    tracing::warn!(bedrock.target = %this.target, "fallback: not ready in time");
                     this.journey.passed_over(this.target.clone(), kind.into());
                     this.state.set(State::Next);
                     continue;
@@ -184,14 +184,14 @@ where
                     if !(this.hops.layer.falls_through)(&fault) {
                         return Poll::Ready(Err(take(this.journey).into_error()));
                     }
-                    tracing::warn!(target = %this.target, %fault, "fallback: failed");
+                    tracing::warn!(bedrock.target = %this.target, %fault, "fallback: failed");
                 }
                 Poll::Pending => {
                     match this.timer.as_mut().as_pin_mut() {
                         Some(timer) => ready!(timer.poll(cx)),
                         None => return Poll::Pending,
                     }
-                    tracing::warn!(target = %this.target, "fallback: cancelled for being slow");
+                    tracing::warn!(bedrock.target = %this.target, "fallback: cancelled for being slow");
                     this.journey.cancelled(this.target.clone());
                 }
             }
