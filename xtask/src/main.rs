@@ -1,0 +1,78 @@
+//! The everyday commands: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench gateway`.
+
+mod bench;
+mod command;
+mod lint;
+mod paths;
+mod python;
+mod report;
+mod tally;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use lexopt::{Arg, Parser, ValueExt};
+
+const HELP: &str = "\
+usage: cargo xtask COMMAND
+
+  test [--only rust|doc|python]   unit, property and integration tests, doc tests, real clients
+  lint                            lock file, format, clippy, rustdoc, cargo-deny
+  bench gateway                   requests a second and added latency, beside a bare hyper proxy
+";
+
+fn main() -> ExitCode {
+    match run(Parser::from_env()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mut args: Parser) -> Result<ExitCode> {
+    match subcommand(&mut args)?.as_str() {
+        "help" => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        "test" => {
+            let mut only = None;
+            while let Some(arg) = args.next()? {
+                match arg {
+                    Arg::Long("only") => only = Some(args.value()?.parse()?),
+                    other => return Err(other.unexpected().into()),
+                }
+            }
+            test::run(only)
+        }
+        "lint" => {
+            nothing_more(&mut args)?;
+            lint::run()
+        }
+        "bench" => {
+            let name = subcommand(&mut args)?;
+            nothing_more(&mut args)?;
+            bench::run(&name)
+        }
+        other => bail!("no command {other:?}\n\n{HELP}"),
+    }
+}
+
+/// The next word; `help` where there is none or help was asked for.
+fn subcommand(args: &mut Parser) -> Result<String> {
+    match args.next()? {
+        None | Some(Arg::Short('h') | Arg::Long("help")) => Ok("help".to_owned()),
+        Some(Arg::Value(word)) => Ok(word.string()?),
+        Some(other) => Err(other.unexpected().into()),
+    }
+}
+
+fn nothing_more(args: &mut Parser) -> Result<()> {
+    match args.next()? {
+        None => Ok(()),
+        Some(other) => Err(other.unexpected().into()),
+    }
+}

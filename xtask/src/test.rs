@@ -1,0 +1,108 @@
+//! `cargo xtask test`: every test there is, with what they need.
+
+use std::{
+    process::{Command, ExitCode},
+    str::FromStr,
+};
+
+use anyhow::Result;
+
+use crate::{
+    command::{self, cargo},
+    python,
+    report::Report,
+    tally::Tally,
+};
+
+/// One sort of tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    Rust,
+    Doc,
+    Python,
+}
+
+/// Runs the tests, or one sort of them. A step that failed stops only those that need it.
+pub(crate) fn run(only: Option<Sort>) -> Result<ExitCode> {
+    const UNIT: &str = "unit, property and integration tests";
+    const DOC: &str = "doc tests";
+    const CLIENTS: &str = "real clients (boto3)";
+
+    let wanted = |sort| only.is_none_or(|only| only == sort);
+    let mut report = Report::default();
+    let python = wanted(Sort::Python)
+        && report.step("Python environment", || python::environment().map(drop));
+    let built = report.step("build", || command::run(cargo().args(build(only))));
+
+    if wanted(Sort::Rust) {
+        if built {
+            report.tests(UNIT, || {
+                count(
+                    cargo().args(["test", "--workspace", "--all-targets", "--no-fail-fast"]),
+                    Tally::from_libtest,
+                )
+            });
+        } else {
+            report.not_run(UNIT);
+        }
+    }
+    if wanted(Sort::Doc) {
+        if built {
+            report.tests(DOC, || {
+                count(
+                    cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"]),
+                    Tally::from_libtest,
+                )
+            });
+        } else {
+            report.not_run(DOC);
+        }
+    }
+    if wanted(Sort::Python) {
+        if built && python {
+            report.tests(CLIENTS, || {
+                count(&mut python::pytest()?, Tally::from_pytest)
+            });
+        } else {
+            report.not_run(CLIENTS);
+        }
+    }
+    Ok(report.finish())
+}
+
+/// Real clients need two programs and nothing else. All other tests are built at once, so that the steps
+/// after the build only run.
+fn build(only: Option<Sort>) -> &'static [&'static str] {
+    match only {
+        Some(Sort::Python) => &[
+            "build",
+            "--package=bedrock-sim",
+            "--package=bedrock-gateway",
+        ],
+        Some(Sort::Doc) => &["build", "--workspace"],
+        Some(Sort::Rust) | None => &["build", "--workspace", "--all-targets"],
+    }
+}
+
+fn count(command: &mut Command, read: impl Fn(&str) -> Option<Tally>) -> Result<(bool, Tally)> {
+    let mut sum = Tally::default();
+    let success = command::run_watched(command, |line| {
+        if let Some(tally) = read(line) {
+            sum += tally;
+        }
+    })?;
+    Ok((success, sum))
+}
+
+impl FromStr for Sort {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "rust" => Ok(Self::Rust),
+            "doc" => Ok(Self::Doc),
+            "python" => Ok(Self::Python),
+            other => Err(format!("--only is {other:?}: expected rust, doc or python")),
+        }
+    }
+}
