@@ -1,0 +1,104 @@
+"""What is the gateway's own: whom it lets in, what it calls Bedrock with, how it ends."""
+
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+from botocore.exceptions import ClientError
+
+from clients import bedrock, unsigned, with_bearer_token
+from operations import ALL, CLAUDE, CONVERSE, converse_stream, open_converse_stream
+
+KEY = "a key of team a"
+
+
+@pytest.mark.parametrize("operation", ALL, ids=str)
+def test_clients_need_no_aws_credentials(simulator, gateway_process, operation):
+    # The simulator checks signatures: the gateway signs with its own account's key.
+    assert operation.call(bedrock(gateway_process.url, access_key="unknown", secret_key="to all"))
+    assert operation.call(unsigned(gateway_process.url))
+
+
+@pytest.mark.parametrize("operation", ALL, ids=str)
+def test_a_client_with_its_key(simulator, keyed_gateway_process, operation, monkeypatch):
+    assert operation.call(with_bearer_token(keyed_gateway_process.url, KEY, monkeypatch))
+
+
+@pytest.mark.parametrize("operation", ALL, ids=str)
+def test_a_client_with_a_wrong_key(simulator, keyed_gateway_process, operation, monkeypatch):
+    client = with_bearer_token(keyed_gateway_process.url, "a key of nobody", monkeypatch)
+    assert_refused(client, operation, "UnrecognizedClientException")
+    assert simulator.ledger() == []
+
+
+def test_a_client_without_a_key(simulator, keyed_gateway_process):
+    for client in (unsigned(keyed_gateway_process.url), bedrock(keyed_gateway_process.url)):
+        assert_refused(client, CONVERSE, "AccessDeniedException", "MissingAuthenticationTokenException")
+    assert simulator.ledger() == []
+
+
+def assert_refused(client, operation, *codes):
+    with pytest.raises(ClientError) as raised:
+        operation.call(client)
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    assert raised.value.response["Error"]["Code"] in codes
+
+
+def test_calls_go_to_the_default_region(simulator, gateway_process):
+    CONVERSE.call(unsigned(gateway_process.url))
+    (entry,) = simulator.ledger()
+    assert entry["region"] == "us-east-1"
+
+
+def test_health(gateway_process, simulator_process):
+    for url in (
+        f"{gateway_process.url}/healthz",
+        f"{gateway_process.url}/readyz",
+        f"{simulator_process.url}/_sim/health",
+    ):
+        with urllib.request.urlopen(url, timeout=5) as response:
+            assert response.status == 200
+
+
+def test_a_path_that_is_none_of_bedrocks(gateway_process):
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(f"{gateway_process.url}/no/such/path", timeout=5)
+    with raised.value as response:
+        assert response.status == 404
+        assert response.headers["x-amzn-errortype"].startswith("UnknownOperationException")
+
+
+def test_a_prompt_is_never_logged(simulator, gateway_process):
+    prompt = "a secret that must not be written down 0e2f"
+    for operation in ALL:
+        operation.call(bedrock(gateway_process.url), prompt)
+    assert "0e2f" not in gateway_process.log.read_text()
+
+
+def test_streams_end_well_when_the_gateway_is_told_to_end(simulator, start_gateway):
+    simulator.model(CLAUDE, output_tokens=30, tokens_per_second=30)
+    gateway = start_gateway()
+    events = iter(open_converse_stream(bedrock(gateway.url))["stream"])
+    first = next(events)
+    stopped = threading.Thread(target=gateway.stop)
+    stopped.start()
+    names = [*first, *(name for event in events for name in event)]
+    stopped.join()
+    assert names[0] == "messageStart"
+    assert names[-1] == "metadata"
+    assert not gateway.running()
+
+
+def test_a_killed_gateway_is_no_clean_end(simulator, start_gateway):
+    simulator.fault("hang", at={"after_deltas": 3})
+    gateway = start_gateway()
+    events = iter(open_converse_stream(bedrock(gateway.url))["stream"])
+    while "contentBlockDelta" not in next(events):
+        pass
+    gateway.kill()
+    with pytest.raises(Exception, match="(?i)connection"):
+        for _ in events:
+            pass
+    # Nobody else notices.
+    assert converse_stream(bedrock(simulator.url)).output_tokens == 20
