@@ -18,7 +18,7 @@ const HELP: &str = "\
 usage: cargo xtask COMMAND
 
   test [--only rust|doc|python]   unit, property and integration tests, doc tests, real clients
-  lint                            lock file, format, clippy, rustdoc, cargo-deny
+  lint                            format, clippy, rustdoc, cargo-deny
   bench gateway                   requests a second and added latency, beside a bare hyper proxy
 ";
 
