@@ -14,6 +14,8 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::{Arg, Parser, ValueExt};
 
+use crate::test::Sort;
+
 const HELP: &str = "\
 usage: cargo xtask COMMAND
 
@@ -42,7 +44,7 @@ fn run(mut args: Parser) -> Result<ExitCode> {
             let mut only = None;
             while let Some(arg) = args.next()? {
                 match arg {
-                    Arg::Long("only") => only = Some(args.value()?.parse()?),
+                    Arg::Long("only") => only = Some(Sort::named(&args.value()?.string()?)?),
                     other => return Err(other.unexpected().into()),
                 }
             }

@@ -1,11 +1,8 @@
 //! `cargo xtask test`: every test there is, with what they need.
 
-use std::{
-    process::{Command, ExitCode},
-    str::FromStr,
-};
+use std::process::{Command, ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::{
     command::{self, cargo},
@@ -94,15 +91,14 @@ fn count(command: &mut Command, read: impl Fn(&str) -> Option<Tally>) -> Result<
     Ok((success, sum))
 }
 
-impl FromStr for Sort {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "rust" => Ok(Self::Rust),
-            "doc" => Ok(Self::Doc),
-            "python" => Ok(Self::Python),
-            other => Err(format!("--only is {other:?}: expected rust, doc or python")),
-        }
+impl Sort {
+    /// By its name on the command line.
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        Ok(match name {
+            "rust" => Self::Rust,
+            "doc" => Self::Doc,
+            "python" => Self::Python,
+            other => bail!("--only is {other:?}: expected rust, doc or python"),
+        })
     }
 }
