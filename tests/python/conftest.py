@@ -68,17 +68,17 @@ def simulator(simulator_process):
 
 @pytest.fixture(scope="session")
 def start_gateway(folder, simulator_process):
-    """Starts gateways in front of the simulator. All are stopped at the end of the run."""
+    """Starts gateways, in front of the simulator unless told otherwise; stops them at the end of the run."""
     processes = []
 
-    def start(more_config=""):
+    def start(more_config="", upstream=simulator_process.url):
         number = len(processes)
         config = folder / f"gateway-{number}.toml"
         config.write_text(
             f"""
             [upstream]
             kind = "endpoint"
-            endpoint = "{simulator_process.url}"
+            endpoint = "{upstream}"
             regions = ["us-east-1", "us-west-2"]
             {more_config}
             """

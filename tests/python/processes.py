@@ -40,6 +40,10 @@ class Process:
     def running(self):
         return self._process.poll() is None
 
+    def open_files(self):
+        """How many files and sockets the program has open."""
+        return len(os.listdir(f"/proc/{self._process.pid}/fd"))
+
     def stop(self):
         """Asks the program to end, and makes it after ten seconds. Answers its exit code."""
         self._process.terminate()
