@@ -12,20 +12,19 @@ SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 BEARER_TOKEN = "bedrock-api-key-EXAMPLE"
 
 
-def bedrock(url, *, access_key=ACCESS_KEY, secret_key=SECRET_KEY, region=REGION, read_timeout=30, **config):
-    """A client that signs. One attempt a call, so that a test sees what the first answer was."""
-    return boto3.session.Session().client(
+# Shared for the service's description, which takes a while to read.
+SESSION = boto3.session.Session()
+
+
+def bedrock(url, *, access_key=ACCESS_KEY, secret_key=SECRET_KEY, region=REGION, **config):
+    """A client that signs."""
+    return SESSION.client(
         "bedrock-runtime",
         endpoint_url=url,
         region_name=region,
         aws_access_key_id=access_key,
         aws_secret_access_key=secret_key,
-        config=Config(
-            retries={"total_max_attempts": 1},
-            connect_timeout=5,
-            read_timeout=read_timeout,
-            **config,
-        ),
+        config=configuration(**config),
     )
 
 
@@ -34,12 +33,24 @@ def unsigned(url):
     return bedrock(url, signature_version=UNSIGNED)
 
 
-def with_bearer_token(url, token, monkeypatch):
-    """A client that finds a Bedrock API key where the SDKs look for one."""
+def with_bearer_token(front, token, monkeypatch):
+    """A client that finds a Bedrock API key where the SDKs look for one. It needs TLS to send it."""
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", token)
-    return boto3.session.Session().client(
+    return SESSION.client(
         "bedrock-runtime",
-        endpoint_url=url,
+        endpoint_url=front.url,
         region_name=REGION,
-        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=30),
+        verify=front.authority,
+        config=configuration(),
+    )
+
+
+def configuration(read_timeout=30, **more):
+    """One attempt a call, so that a test sees what the first answer was."""
+    return Config(
+        retries={"total_max_attempts": 1},
+        connect_timeout=5,
+        read_timeout=read_timeout,
+        max_pool_connections=50,
+        **more,
     )

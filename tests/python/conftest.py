@@ -1,13 +1,12 @@
 """A simulator and a gateway for the whole run, and for every test a simulator as good as new."""
 
-import hashlib
-
 import pytest
 
 from clients import ACCESS_KEY, BEARER_TOKEN, SECRET_KEY, bedrock
 from operations import CLAUDE, NOVA
 from processes import Process
 from simulator import Simulator
+from tls_front import TlsFront
 
 CREDENTIALS = f"""
 [credentials]
@@ -54,6 +53,20 @@ def simulator_process(folder):
     process = Process("BEDROCK_SIM", ["--config", str(config)], "/_sim/health", folder / "sim.log")
     yield process
     process.stop()
+
+
+@pytest.fixture(scope="session")
+def start_tls_front(folder):
+    """Puts TLS in front of programs."""
+    fronts = []
+
+    def start(process):
+        fronts.append(TlsFront(process.address, folder))
+        return fronts[-1]
+
+    yield start
+    for front in fronts:
+        front.close()
 
 
 @pytest.fixture
@@ -104,19 +117,6 @@ def start_gateway(folder, simulator_process):
 def gateway_process(start_gateway):
     """A gateway that asks its clients for nothing."""
     return start_gateway()
-
-
-@pytest.fixture(scope="session")
-def keyed_gateway_process(start_gateway):
-    """A gateway that knows its clients by their keys."""
-    digest = hashlib.sha256(b"a key of team a").hexdigest()
-    return start_gateway(
-        f"""
-        [[client]]
-        name = "team-a"
-        key_sha256 = "{digest}"
-        """
-    )
 
 
 @pytest.fixture(params=["simulator", "gateway"])

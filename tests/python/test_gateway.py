@@ -1,5 +1,6 @@
 """What is the gateway's own: whom it lets in, what it calls Bedrock with, how it ends."""
 
+import hashlib
 import threading
 import urllib.error
 import urllib.request
@@ -13,6 +14,24 @@ from operations import ALL, CLAUDE, CONVERSE, converse_stream, open_converse_str
 KEY = "a key of team a"
 
 
+@pytest.fixture(scope="module")
+def keyed_gateway(start_gateway):
+    """A gateway that knows its clients by their keys."""
+    digest = hashlib.sha256(KEY.encode()).hexdigest()
+    return start_gateway(
+        f"""
+        [[client]]
+        name = "team-a"
+        key_sha256 = "{digest}"
+        """
+    )
+
+
+@pytest.fixture(scope="module")
+def front(keyed_gateway, start_tls_front):
+    return start_tls_front(keyed_gateway)
+
+
 @pytest.mark.parametrize("operation", ALL, ids=str)
 def test_clients_need_no_aws_credentials(simulator, gateway_process, operation):
     # The simulator checks signatures: the gateway signs with its own account's key.
@@ -21,19 +40,19 @@ def test_clients_need_no_aws_credentials(simulator, gateway_process, operation):
 
 
 @pytest.mark.parametrize("operation", ALL, ids=str)
-def test_a_client_with_its_key(simulator, keyed_gateway_process, operation, monkeypatch):
-    assert operation.call(with_bearer_token(keyed_gateway_process.url, KEY, monkeypatch))
+def test_a_client_with_its_key(simulator, front, operation, monkeypatch):
+    assert operation.call(with_bearer_token(front, KEY, monkeypatch))
 
 
 @pytest.mark.parametrize("operation", ALL, ids=str)
-def test_a_client_with_a_wrong_key(simulator, keyed_gateway_process, operation, monkeypatch):
-    client = with_bearer_token(keyed_gateway_process.url, "a key of nobody", monkeypatch)
+def test_a_client_with_a_wrong_key(simulator, front, operation, monkeypatch):
+    client = with_bearer_token(front, "a key of nobody", monkeypatch)
     assert_refused(client, operation, "UnrecognizedClientException")
     assert simulator.ledger() == []
 
 
-def test_a_client_without_a_key(simulator, keyed_gateway_process):
-    for client in (unsigned(keyed_gateway_process.url), bedrock(keyed_gateway_process.url)):
+def test_a_client_without_a_key(simulator, keyed_gateway):
+    for client in (unsigned(keyed_gateway.url), bedrock(keyed_gateway.url)):
         assert_refused(client, CONVERSE, "AccessDeniedException", "MissingAuthenticationTokenException")
     assert simulator.ledger() == []
 

@@ -12,6 +12,11 @@ def url(simulator, simulator_process):
     return simulator_process.url
 
 
+@pytest.fixture(scope="module")
+def front(simulator_process, start_tls_front):
+    return start_tls_front(simulator_process)
+
+
 def refused(client, operation=CONVERSE):
     """The code of the error that a call is refused with."""
     with pytest.raises(ClientError) as raised:
@@ -41,12 +46,12 @@ def test_no_signature(url):
 
 
 @pytest.mark.parametrize("operation", ALL, ids=str)
-def test_a_right_bearer_token(url, operation, monkeypatch):
-    assert operation.call(with_bearer_token(url, BEARER_TOKEN, monkeypatch))
+def test_a_right_bearer_token(simulator, front, operation, monkeypatch):
+    assert operation.call(with_bearer_token(front, BEARER_TOKEN, monkeypatch))
 
 
-def test_a_wrong_bearer_token(url, monkeypatch):
-    client = with_bearer_token(url, "nobody's token", monkeypatch)
+def test_a_wrong_bearer_token(simulator, front, monkeypatch):
+    client = with_bearer_token(front, "nobody's token", monkeypatch)
     assert refused(client) in ("AccessDeniedException", "UnrecognizedClientException")
 
 

@@ -1,6 +1,7 @@
 """Streams that fail on the way: what was received is kept, and the end is an error, never a clean end."""
 
 import json
+from contextlib import closing
 
 import pytest
 from botocore.eventstream import ChecksumMismatch
@@ -31,9 +32,11 @@ class Reading:
         self.error = None
         try:
             if operation is CONVERSE_STREAM:
-                self._read_converse(open_converse_stream(client)["stream"])
+                with closing(open_converse_stream(client)["stream"]) as stream:
+                    self._read_converse(stream)
             else:
-                self._read_invoke(open_invoke_stream(client)["body"])
+                with closing(open_invoke_stream(client)["body"]) as stream:
+                    self._read_invoke(stream)
         except Exception as error:
             self.error = error
 
