@@ -120,9 +120,15 @@ def gateway_process(start_gateway):
 
 
 @pytest.fixture(params=["simulator", "gateway"])
-def endpoint(request, simulator):
+def way(request):
+    """Every test that asks for it, or for what is made of it, is run both ways."""
+    return request.param
+
+
+@pytest.fixture
+def endpoint(way, request, simulator):
     """The URL to call: the simulator's own, then the gateway's in front of it."""
-    return request.getfixturevalue(f"{request.param}_process").url
+    return request.getfixturevalue(f"{way}_process").url
 
 
 @pytest.fixture

@@ -22,7 +22,10 @@ async fn an_answer_is_whole_and_says_what_it_cost() {
                 continue;
             }
             let answer = operation.call(&bedrock, PROMPT).await.unwrap();
-            assert!(answer.text.contains("simulated"), "{operation:?}: {answer:?}");
+            assert!(
+                answer.text.contains("simulated"),
+                "{operation:?}: {answer:?}"
+            );
             let usage = answer.usage.unwrap();
             assert_eq!((usage.input, usage.output), (input, 20), "{operation:?}");
         }
@@ -35,7 +38,10 @@ async fn a_prompt_of_five_megabytes() {
     assert!(prompt.len() > 5 * 1024 * 1024);
     for local in Local::both().await {
         let bedrock = local.bedrock();
-        for operation in [Operation::Converse, Operation::InvokeModelWithResponseStream] {
+        for operation in [
+            Operation::Converse,
+            Operation::InvokeModelWithResponseStream,
+        ] {
             let answer = operation.call(&bedrock, &prompt).await.unwrap();
             assert!(answer.usage.unwrap().input > 500_000, "{operation:?}");
         }

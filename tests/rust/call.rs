@@ -15,7 +15,9 @@ use aws_sdk_bedrockruntime::{
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_bedrock_core::{Answer, TokenUsage};
-use tower_bedrock_service::{BedrockInput, BedrockService, ConverseEvents, Error, InvokeModelChunks};
+use tower_bedrock_service::{
+    BedrockInput, BedrockService, ConverseEvents, Error, InvokeModelChunks,
+};
 
 use crate::local::MODEL;
 
@@ -58,15 +60,16 @@ impl Operation {
                 let Some(ConverseOutput::Message(message)) = answer.output().output() else {
                     panic!("no message: {answer:?}");
                 };
-                let text = message.content().iter().filter_map(|block| block.as_text().ok());
+                let text = message
+                    .content()
+                    .iter()
+                    .filter_map(|block| block.as_text().ok());
                 Ok(Whole {
                     text: text.map(String::as_str).collect(),
                     usage: answer.usage(),
                 })
             }
-            Self::ConverseStream => {
-                read_converse(&mut open_converse(bedrock, prompt).await?).await
-            }
+            Self::ConverseStream => read_converse(&mut open_converse(bedrock, prompt).await?).await,
             Self::InvokeModel => {
                 let answer = send(bedrock, invoke(prompt)).await?;
                 let body: Value = parse(answer.output().body());
@@ -147,10 +150,7 @@ async fn read_invoke(chunks: &mut InvokeModelChunks) -> Result<Whole, Error> {
     Ok(whole)
 }
 
-async fn send<I: BedrockInput>(
-    bedrock: &BedrockService,
-    input: I,
-) -> Result<I::Response, Error> {
+async fn send<I: BedrockInput>(bedrock: &BedrockService, input: I) -> Result<I::Response, Error> {
     let invocation = bedrock.invocation(input).unwrap();
     bedrock.clone().oneshot(invocation).await
 }

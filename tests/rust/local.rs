@@ -15,7 +15,10 @@ use tower_bedrock_service::{BedrockService, Builder};
 
 pub(crate) const MODEL: &str = "anthropic.claude-3-haiku-20240307-v1:0";
 
-const KEY: (&str, &str) = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+const KEY: (&str, &str) = (
+    "AKIAIOSFODNN7EXAMPLE",
+    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+);
 
 /// A simulator that checks signatures, and a gateway before it where asked for. Both are gone with it.
 pub(crate) struct Local {

@@ -31,15 +31,20 @@ const IN_STREAM: &[(&str, FaultKind)] = &[
 #[tokio::test]
 async fn a_first_frame_with_an_exception_is_an_error_of_the_call() {
     for local in Local::both().await {
+        let bedrock = local.bedrock();
         for (name, kind) in IN_STREAM {
             for operation in Operation::STREAMING {
                 local.fault(json!({"kind": name, "at": "first_event", "times": 1}));
                 // Opened, and not read: the error is the call's.
                 let error = match operation {
-                    Operation::ConverseStream => open_error(&local).await,
-                    _ => operation.call(&local.bedrock(), "Hello.").await.unwrap_err(),
+                    Operation::ConverseStream => open_error(&bedrock).await,
+                    _ => operation.call(&bedrock, "Hello.").await.unwrap_err(),
                 };
-                assert_eq!(error.fault().kind(), *kind, "{name}, {operation:?}: {error}");
+                assert_eq!(
+                    error.fault().kind(),
+                    *kind,
+                    "{name}, {operation:?}: {error}"
+                );
             }
         }
     }
@@ -48,9 +53,10 @@ async fn a_first_frame_with_an_exception_is_an_error_of_the_call() {
 #[tokio::test]
 async fn a_cut_or_corrupt_first_frame_is_an_error_of_the_call() {
     for local in Local::both().await {
+        let bedrock = local.bedrock();
         for kind in ["reset", "corrupt"] {
             local.fault(json!({"kind": kind, "at": "first_event", "times": 1}));
-            open_error(&local).await;
+            open_error(&bedrock).await;
         }
     }
 }
@@ -58,11 +64,17 @@ async fn a_cut_or_corrupt_first_frame_is_an_error_of_the_call() {
 #[tokio::test]
 async fn an_exception_after_some_deltas_is_an_error_of_the_stream() {
     for local in Local::both().await {
+        let bedrock = local.bedrock();
         for (name, kind) in IN_STREAM {
-            let (deltas, error, completion) = read(&local, after_deltas(name)).await;
+            local.fault(after_deltas(name));
+            let (deltas, error, completion) = read(&bedrock).await;
             assert_eq!(deltas, DELTAS, "{name}");
             assert_eq!(error.fault().kind(), *kind, "{name}: {error}");
-            assert_eq!(completion.outcome, Outcome::Failed(Fault::new(*kind)), "{name}");
+            assert_eq!(
+                completion.outcome,
+                Outcome::Failed(Fault::new(*kind)),
+                "{name}"
+            );
             assert!(completion.time_to_first_token.is_some());
         }
     }
@@ -71,7 +83,8 @@ async fn an_exception_after_some_deltas_is_an_error_of_the_stream() {
 #[tokio::test]
 async fn a_cut_after_some_deltas_is_an_error_of_the_stream() {
     for local in Local::both().await {
-        let (deltas, error, completion) = read(&local, after_deltas("reset")).await;
+        local.fault(after_deltas("reset"));
+        let (deltas, error, completion) = read(&local.bedrock()).await;
         // What was under way when the connection was reset may be lost with it.
         assert!((1..=DELTAS).contains(&deltas), "{deltas}");
         assert!(matches!(completion.outcome, Outcome::Failed(_)), "{error}");
@@ -82,7 +95,8 @@ async fn a_cut_after_some_deltas_is_an_error_of_the_stream() {
 #[tokio::test]
 async fn a_bad_checksum_after_some_deltas_is_an_error_of_the_stream() {
     for local in Local::both().await {
-        let (deltas, error, completion) = read(&local, after_deltas("corrupt")).await;
+        local.fault(after_deltas("corrupt"));
+        let (deltas, error, completion) = read(&local.bedrock()).await;
         assert_eq!(deltas, DELTAS, "{error}");
         assert!(matches!(completion.outcome, Outcome::Failed(_)));
     }
@@ -92,7 +106,9 @@ async fn a_bad_checksum_after_some_deltas_is_an_error_of_the_stream() {
 async fn deltas_arrive_as_they_are_produced() {
     for local in Local::both().await {
         // The stream stalls for good after some deltas: whoever waits for its end has none to show.
-        let (deltas, error, _) = read(&local, after_deltas("hang")).await;
+        local.fault(after_deltas("hang"));
+        let builder = BedrockService::builder().stream_idle_timeout(Duration::from_secs(2));
+        let (deltas, error, _) = read(&local.bedrock_with(builder)).await;
         assert_eq!(deltas, DELTAS);
         assert_eq!(error.fault().kind(), FaultKind::Timeout);
     }
@@ -133,11 +149,8 @@ async fn a_whole_stream_tells_its_cost() {
 }
 
 /// Reads a stream that a fault strikes: the deltas before it, the error, and what observers were told.
-async fn read(local: &Local, fault: Value) -> (usize, Error, Completion) {
-    local.fault(fault);
-    let bedrock =
-        local.bedrock_with(BedrockService::builder().stream_idle_timeout(Duration::from_secs(2)));
-    let mut events = open_converse(&bedrock, "Hello.").await.unwrap();
+async fn read(bedrock: &BedrockService) -> (usize, Error, Completion) {
+    let mut events = open_converse(bedrock, "Hello.").await.unwrap();
     let completion = watch(&mut events);
     let mut deltas = 0;
     let error = loop {
@@ -148,12 +161,15 @@ async fn read(local: &Local, fault: Value) -> (usize, Error, Completion) {
             Err(error) => break error,
         }
     };
-    assert!(events.recv().await.unwrap().is_none(), "nothing follows an error");
+    assert!(
+        events.recv().await.unwrap().is_none(),
+        "nothing follows an error"
+    );
     (deltas, error, told(&completion))
 }
 
-async fn open_error(local: &Local) -> Error {
-    match open_converse(&local.bedrock(), "Hello.").await {
+async fn open_error(bedrock: &BedrockService) -> Error {
+    match open_converse(bedrock, "Hello.").await {
         Ok(_) => panic!("the stream was opened"),
         Err(error) => error,
     }
