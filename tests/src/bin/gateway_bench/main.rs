@@ -85,7 +85,7 @@ async fn measure(
 
 /// No waiting in the simulator, no quota: what is left is the cost of the way there and back.
 async fn answer_at_once(sim: &Program) -> Result<()> {
-    let settings = r#"{"time_to_first_token_ms": 0, "tokens_per_second": 1000000000, "output_tokens": 32,
+    let settings = r#"{"time_to_first_token_ms": 0, "tokens_per_second": 1000000, "output_tokens": 32,
         "requests_per_minute": null, "tokens_per_minute": null, "tokens_per_day": null}"#;
     sim.request("PUT", &format!("/_sim/models/{MODEL}"), settings)
         .await
