@@ -65,6 +65,7 @@ impl Local {
         let flags = Flags {
             listen: Some("127.0.0.1:0".to_owned()),
             upstream: Some(local.url.clone()),
+            ..Flags::default()
         };
         let config = GatewayConfig::parse("", &flags).unwrap();
         let signer = Signer::sigv4(SharedCredentialsProvider::new(credentials()));

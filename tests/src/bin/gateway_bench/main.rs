@@ -31,7 +31,13 @@ const WARM_UP: Duration = Duration::from_millis(200);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let (sim, proxy, gateway) = (free_address()?, free_address()?, free_address()?);
-    let sim = Program::start("BEDROCK_SIM", sim, &["--listen", &sim.to_string()]).await?;
+    // So much faster than the clock that no answer is waited for.
+    let sim = Program::start(
+        "BEDROCK_SIM",
+        sim,
+        &["--listen", &sim.to_string(), "--time-scale", "1000000"],
+    )
+    .await?;
     let upstream = sim.address().to_string();
     let proxy = Program::start("BARE_PROXY", proxy, &[&proxy.to_string(), &upstream]).await?;
     let gateway = Program::start(
@@ -45,7 +51,7 @@ async fn main() -> Result<()> {
         ],
     )
     .await?;
-    answer_at_once(&sim).await?;
+    lift_quotas(&sim).await?;
 
     report::print_heading();
     for operation in [Operation::Converse, Operation::ConverseStream] {
@@ -83,10 +89,10 @@ async fn measure(
     Ok(())
 }
 
-/// No waiting in the simulator, no quota: what is left is the cost of the way there and back.
-async fn answer_at_once(sim: &Program) -> Result<()> {
-    let settings = r#"{"time_to_first_token_ms": 0, "tokens_per_second": 1000000, "output_tokens": 32,
-        "requests_per_minute": null, "tokens_per_minute": null, "tokens_per_day": null}"#;
+/// What is left is the cost of the way there and back.
+async fn lift_quotas(sim: &Program) -> Result<()> {
+    let settings = r#"{"requests_per_minute": null, "tokens_per_minute": null, "tokens_per_day": null,
+        "output_tokens": 32, "tokens_per_delta": 1}"#;
     sim.request("PUT", &format!("/_sim/models/{MODEL}"), settings)
         .await
 }
