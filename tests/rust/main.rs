@@ -1,5 +1,7 @@
 //! Tests that cross crates: the SDK leaf, the gateway and the simulator, over real sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod answers;
 mod call;
 mod faults;
