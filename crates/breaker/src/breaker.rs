@@ -1,7 +1,7 @@
 //! The breaker of one key, shared by everything that calls it: the state machine behind a lock, and a gate in
 //! front of it.
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
 mod loom_tests;
 
 use std::sync::{Arc, atomic::Ordering};

@@ -162,30 +162,37 @@ impl Settings {
         let max_wait = self.max_wait_duration_in_half_open_state;
         check_duration("max_wait_duration_in_half_open_state", max_wait)?;
 
+        for (field, threshold) in [
+            ("half_open_success_threshold", self.success_threshold),
+            ("half_open_failure_threshold", self.failure_threshold),
+        ] {
+            InvalidConfig::check(
+                threshold.is_none_or(|probes| (1..=permitted).contains(&probes)),
+                field,
+                threshold.unwrap_or_default(),
+                format!("1 to {permitted} (permitted_number_of_calls_in_half_open_state)"),
+            )?;
+        }
+
         let by_rate = match self.failure_rate {
             Some(percent) => (percent * f64::from(permitted) / 100.0).ceil() as u32,
             None => 1,
         };
-        let the_rest = |threshold: u32| (permitted + 1).saturating_sub(threshold).max(1);
-        let (success_threshold, failure_threshold) =
-            match (self.success_threshold, self.failure_threshold) {
-                (Some(success), Some(failure)) => (success, failure),
-                (Some(success), None) => (success, by_rate.min(the_rest(success))),
-                (None, Some(failure)) => (the_rest(failure), failure),
-                (None, None) => (the_rest(by_rate), by_rate),
-            };
+        // What is left to the other threshold: between them they use all probes and one more.
+        let rest = |threshold: u32| permitted + 1 - threshold;
+        let failure_threshold = self.failure_threshold.unwrap_or_else(|| {
+            self.success_threshold
+                .map_or(by_rate, |success| by_rate.min(rest(success)))
+        });
+        let most = rest(failure_threshold);
+        let success_threshold = self.success_threshold.unwrap_or(most);
         InvalidConfig::check(
-            (1..=permitted).contains(&success_threshold),
+            success_threshold <= most,
             "half_open_success_threshold",
             success_threshold,
-            format!("1 to {permitted} (permitted_number_of_calls_in_half_open_state)"),
-        )?;
-        let most = permitted + 1 - success_threshold;
-        InvalidConfig::check(
-            (1..=most).contains(&failure_threshold),
-            "half_open_failure_threshold",
-            failure_threshold,
-            format!("1 to {most} ({permitted} probes + 1 - success threshold {success_threshold})"),
+            format!(
+                "at most {most} ({permitted} probes + 1 - failure threshold {failure_threshold})"
+            ),
         )?;
         Ok(HalfOpen {
             permitted,

@@ -2,10 +2,10 @@
 //! nothing of Tower, reads no clock and takes no lock.
 
 mod message;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod model;
 mod probing;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests;
 
 use rand::rngs::SmallRng;

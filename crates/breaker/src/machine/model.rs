@@ -1,6 +1,8 @@
 //! The state machine against a model that was written from the rules alone: it remembers every call and every
 //! state it was ever in, and works everything out again from that each time it is asked.
 
+#![cfg(not(loom))]
+
 use proptest::{prelude::*, sample::Index};
 use rand::{SeedableRng, rngs::SmallRng};
 use tokio::time::{Duration, Instant};

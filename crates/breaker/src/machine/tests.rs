@@ -1,5 +1,7 @@
 //! The rules one by one, each with the least it takes to show it.
 
+#![cfg(not(loom))]
+
 use rand::{SeedableRng, rngs::SmallRng};
 use tokio::time::{Duration, Instant};
 
