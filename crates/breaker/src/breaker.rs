@@ -15,11 +15,13 @@ use crate::{
     config::Config,
     machine::{Admission, Command, Machine, Outcome, Refusal},
     permit::Permit,
-    sync::{AtomicU64, Mutex},
+    sync::{AtomicU64, Mutex, MutexGuard},
 };
 
 /// The gate of a breaker whose calls have to ask. Generations start at one.
 const ASK: u64 = 0;
+/// Not settled: a success has to be counted.
+const COUNT: u64 = 0;
 
 pub(crate) struct Breaker<Q> {
     key: Q,
@@ -29,6 +31,13 @@ pub(crate) struct Breaker<Q> {
     /// Written under the lock, after every transition. A call that loads the gate just before a transition
     /// was admitted before it, and its generation says so.
     gate: AtomicU64,
+    /// The generation while a success in it would leave everything as it is, because the window holds
+    /// nothing but successes already; else [`COUNT`]. So a breaker in good health isn't written to, and the
+    /// calls of one target don't queue for its lock.
+    ///
+    /// Written under the lock, with whatever is counted. A success that loads it just before a failure is
+    /// counted comes before that failure.
+    settled: AtomicU64,
     machine: Mutex<Machine>,
 }
 
@@ -51,14 +60,17 @@ impl<Q> Breaker<Q> {
             key,
             rules,
             gate: AtomicU64::new(gate(&machine)),
+            settled: AtomicU64::new(settled(&machine)),
             machine: Mutex::new(machine),
         }
     }
 
+    #[inline]
     pub(crate) const fn key(&self) -> &Q {
         &self.key
     }
 
+    #[inline]
     pub(crate) fn rules(&self) -> &Rules<Q> {
         &self.rules
     }
@@ -93,6 +105,7 @@ impl<Q> Breaker<Q> {
 
 impl<Q: Clone> Breaker<Q> {
     /// Asks for a call to pass. `now` is asked only where not every call does.
+    #[inline]
     pub(crate) fn admit(
         self: &Arc<Self>,
         now: impl FnOnce() -> Instant,
@@ -102,33 +115,46 @@ impl<Q: Clone> Breaker<Q> {
             return Ok(Permit::call(Arc::clone(self), generation));
         }
         let now = now();
-        match self.change(|machine, config| machine.admit(config, now)) {
+        let mut machine = self.machine.lock();
+        let (admission, event) = machine.admit(&self.rules.config, now);
+        self.publish(machine, event);
+        match admission {
             Admission::Call { generation } => Ok(Permit::call(Arc::clone(self), generation)),
             Admission::Probe { generation } => Ok(Permit::probe(Arc::clone(self), generation)),
             Admission::Refused(refusal) => Err(refusal),
         }
     }
 
+    #[inline]
     pub(crate) fn record(&self, generation: u64, outcome: Outcome, now: impl FnOnce() -> Instant) {
-        self.change(|machine, config| ((), machine.record(config, generation, outcome, now)));
+        if outcome == Outcome::SUCCESS && self.settled.load(Ordering::Acquire) == generation {
+            return;
+        }
+        let mut machine = self.machine.lock();
+        let event = machine.record(&self.rules.config, generation, outcome, now);
+        if event.is_some() {
+            self.publish(machine, event);
+        } else {
+            self.settled.store(settled(&machine), Ordering::Release);
+        }
     }
 
     pub(crate) fn command(&self, command: Command) {
-        self.change(|machine, _| ((), machine.command(command)));
+        let mut machine = self.machine.lock();
+        let event = machine.command(command);
+        self.publish(machine, event);
     }
 
-    /// Everything that can change the state goes through here: the gate follows before the lock is released,
-    /// and the observer is told after it.
-    fn change<T>(&self, change: impl FnOnce(&mut Machine, &Config) -> (T, Option<EventKind>)) -> T {
-        let mut machine = self.machine.lock();
-        let (answer, kind) = change(&mut machine, &self.rules.config);
-        let (generation, gate) = (machine.generation(), gate(&machine));
-        if self.gate.load(Ordering::Relaxed) != gate {
-            self.gate.store(gate, Ordering::Release);
-        }
+    /// What follows a change of state: what is read without the lock is set before the lock is released, and
+    /// the observer is told after it.
+    #[cold]
+    fn publish(&self, machine: MutexGuard<'_, Machine>, event: Option<EventKind>) {
+        let generation = machine.generation();
+        self.gate.store(gate(&machine), Ordering::Release);
+        self.settled.store(settled(&machine), Ordering::Release);
         drop(machine);
 
-        if let Some(kind) = kind {
+        if let Some(kind) = event {
             self.rules.observer.on_event(&Event {
                 key: self.key.clone(),
                 generation,
@@ -136,7 +162,6 @@ impl<Q: Clone> Breaker<Q> {
                 kind,
             });
         }
-        answer
     }
 }
 
@@ -145,5 +170,14 @@ fn gate(machine: &Machine) -> u64 {
         machine.generation()
     } else {
         ASK
+    }
+}
+
+#[inline]
+fn settled(machine: &Machine) -> u64 {
+    if machine.ignores_success() {
+        machine.generation()
+    } else {
+        COUNT
     }
 }

@@ -40,7 +40,7 @@ use crate::{
 /// );
 /// # Ok::<(), tower_bedrock_breaker::InvalidConfig>(())
 /// ```
-pub struct Builder<K: KeyFn = PerTarget> {
+pub struct CircuitBreakerBuilder<K: KeyFn = PerTarget> {
     key_fn: K,
     settings: Settings,
     max_keys: usize,
@@ -49,7 +49,7 @@ pub struct Builder<K: KeyFn = PerTarget> {
     observer: Box<dyn Observer<K::Key>>,
 }
 
-impl<K: KeyFn> Builder<K> {
+impl<K: KeyFn> CircuitBreakerBuilder<K> {
     pub(crate) fn new(key_fn: K) -> Self {
         Self {
             key_fn,
@@ -282,9 +282,9 @@ impl<K: KeyFn> Builder<K> {
     }
 }
 
-impl<K: KeyFn> fmt::Debug for Builder<K> {
+impl<K: KeyFn> fmt::Debug for CircuitBreakerBuilder<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("CircuitBreakerBuilder")
             .field("settings", &self.settings)
             .field("max_keys", &self.max_keys)
             .finish_non_exhaustive()

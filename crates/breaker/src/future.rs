@@ -6,10 +6,10 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tower_bedrock_core::{HasCompletion, HasFault};
+use tower_bedrock_core::{HasCompletion, HasFault, HasTarget};
 use tower_service::Service;
 
-use crate::{Open, permit::Permit};
+use crate::{Open, machine::Refusal, permit::Permit};
 
 pin_project! {
     /// The response of a [`CircuitBreaker`](crate::CircuitBreaker).
@@ -28,7 +28,7 @@ pin_project! {
 pin_project! {
     #[project = StageProj]
     enum Stage<S, R, F> {
-        Rejected { open: Option<Open> },
+        Rejected { request: Option<R>, refusal: Refusal },
         // The inner service is a clone of the breaker's own, polled here and called here, so the instance
         // that was ready is the one that is called.
         Waiting { inner: S, request: Option<R> },
@@ -47,9 +47,12 @@ impl<S, R, F, Q> ResponseFuture<S, R, F, Q> {
         }
     }
 
-    pub(crate) const fn rejected(open: Open) -> Self {
+    pub(crate) const fn rejected(refusal: Refusal, request: R) -> Self {
         Self {
-            stage: Stage::Rejected { open: Some(open) },
+            stage: Stage::Rejected {
+                request: Some(request),
+                refusal,
+            },
             permit: None,
         }
     }
@@ -60,6 +63,7 @@ where
     S: Service<R>,
     S::Response: HasCompletion,
     S::Error: HasFault + From<Open>,
+    R: HasTarget,
     Q: Clone + Send + Sync + 'static,
 {
     type Output = Result<S::Response, S::Error>;
@@ -68,8 +72,9 @@ where
         let mut this = self.project();
         let result = loop {
             match this.stage.as_mut().project() {
-                StageProj::Rejected { open } => {
-                    let open = open.take().expect("polled after completion");
+                StageProj::Rejected { request, refusal } => {
+                    let request = request.take().expect("polled after completion");
+                    let open = Open::new(request.target().clone(), *refusal);
                     return Poll::Ready(Err(open.into()));
                 }
                 StageProj::Waiting { inner, request } => {
@@ -84,13 +89,13 @@ where
             }
         };
         // Without a permit the call passed unguarded, and there is nobody to report to.
-        let Some(mut permit) = this.permit.take() else {
+        let Some(permit) = this.permit.take() else {
             return Poll::Ready(result);
         };
         Poll::Ready(match result {
             Ok(mut response) => {
-                permit.answered();
-                response.on_completion(move |completion| permit.completed(completion));
+                let took = permit.elapsed();
+                response.on_completion(move |completion| permit.completed(completion, took));
                 Ok(response)
             }
             Err(error) => {

@@ -2,7 +2,10 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use crate::{Builder, CircuitBreaker, CircuitBreakerHandle, KeyFn, PerTarget, registry::Registry};
+use crate::{
+    CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerHandle, KeyFn, PerTarget,
+    registry::Registry,
+};
 
 /// Puts a [`CircuitBreaker`] around a service.
 ///
@@ -17,14 +20,14 @@ pub struct CircuitBreakerLayer<K: KeyFn = PerTarget> {
 impl CircuitBreakerLayer {
     /// Builds a layer with one breaker for each [`Target`](tower_bedrock_core::Target).
     #[must_use]
-    pub fn builder() -> Builder {
+    pub fn builder() -> CircuitBreakerBuilder {
         Self::builder_by(PerTarget)
     }
 
     /// Builds a layer with one breaker for each key that `key_fn` makes; see [`KeyFn`].
     #[must_use]
-    pub fn builder_by<K: KeyFn>(key_fn: K) -> Builder<K> {
-        Builder::new(key_fn)
+    pub fn builder_by<K: KeyFn>(key_fn: K) -> CircuitBreakerBuilder<K> {
+        CircuitBreakerBuilder::new(key_fn)
     }
 }
 

@@ -59,6 +59,7 @@ impl Machine {
         }
     }
 
+    #[inline]
     pub(crate) const fn generation(&self) -> u64 {
         self.generation
     }
@@ -75,11 +76,24 @@ impl Machine {
     }
 
     /// Whether every call passes, so that none needs to ask.
+    #[inline]
     pub(crate) const fn passes_all(&self) -> bool {
         matches!(
             self.phase,
             Phase::Closed | Phase::Disabled | Phase::MetricsOnly
         )
+    }
+
+    /// Whether recording a [success](Outcome::SUCCESS) would leave everything as it is.
+    #[inline]
+    pub(crate) fn ignores_success(&self) -> bool {
+        match self.phase {
+            Phase::Closed | Phase::MetricsOnly => {
+                self.consecutive_failures == 0 && self.window.is_full_of_successes()
+            }
+            Phase::Disabled => true,
+            Phase::Open { .. } | Phase::HalfOpen(_) | Phase::ForcedOpen => false,
+        }
     }
 
     /// A call asks to pass.
@@ -120,6 +134,7 @@ impl Machine {
     /// A call that was admitted in `generation` ended.
     ///
     /// `now` is asked at most once, and not at all for a plain success in a window that counts calls.
+    #[inline]
     pub(crate) fn record(
         &mut self,
         config: &Config,
@@ -223,6 +238,7 @@ impl Machine {
     ///
     /// A success never opens a breaker, even where it is the one that completes the minimum number of calls:
     /// the next call that isn't one will.
+    #[inline]
     fn count(
         &mut self,
         config: &Config,
@@ -240,7 +256,7 @@ impl Machine {
             failed: outcome.result != CallResult::Success,
             slow: outcome.slow,
         };
-        if tally == Tally::default() {
+        if outcome == Outcome::SUCCESS {
             self.window.add(tally, now);
             return None;
         }

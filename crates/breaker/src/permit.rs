@@ -21,11 +21,10 @@ pub(crate) struct Permit<Q> {
     holds_place: bool,
     /// When it was given, where slow calls are counted.
     since: Option<Instant>,
-    /// How long the answer took, once it is there.
-    took: Option<Duration>,
 }
 
 impl<Q: Clone> Permit<Q> {
+    #[inline]
     pub(crate) fn call(breaker: Arc<Breaker<Q>>, generation: u64) -> Self {
         Self::new(breaker, generation, false)
     }
@@ -34,6 +33,7 @@ impl<Q: Clone> Permit<Q> {
         Self::new(breaker, generation, true)
     }
 
+    #[inline]
     fn new(breaker: Arc<Breaker<Q>>, generation: u64, holds_place: bool) -> Self {
         let since = breaker.rules().config.slow_calls.map(|_| Instant::now());
         Self {
@@ -41,55 +41,54 @@ impl<Q: Clone> Permit<Q> {
             generation,
             holds_place,
             since,
-            took: None,
         }
     }
 
-    /// The inner service answered: whatever comes after it is not the target's slowness.
-    pub(crate) fn answered(&mut self) {
-        self.took = self.since.map(|since| since.elapsed());
+    /// The time since it was given, where slow calls are counted.
+    #[inline]
+    pub(crate) fn elapsed(&self) -> Option<Duration> {
+        self.since.map(|since| since.elapsed())
     }
 
     /// The call failed.
-    pub(crate) fn failed(mut self, fault: &Fault) {
-        self.answered();
-        self.report_fault(fault);
+    pub(crate) fn failed(self, fault: &Fault) {
+        let took = self.elapsed();
+        self.report_fault(fault, took);
     }
 
-    /// The response ended. For a stream this is long after it was answered.
-    pub(crate) fn completed(mut self, completion: &Completion) {
-        if completion.time_to_first_token.is_some() {
-            self.took = completion.time_to_first_token;
-        }
+    /// The response ended. It was there after `took`: for a stream, long ago.
+    #[inline]
+    pub(crate) fn completed(self, completion: &Completion, took: Option<Duration>) {
+        let took = completion.time_to_first_token.or(took);
         match completion.outcome {
-            Ending::Complete => self.report(CallResult::Success),
-            Ending::Failed(fault) => self.report_fault(&fault),
+            Ending::Complete => self.report(CallResult::Success, took),
+            Ending::Failed(fault) => self.report_fault(&fault, took),
             Ending::Dropped => {}
         }
     }
 
-    fn report_fault(self, fault: &Fault) {
+    fn report_fault(self, fault: &Fault, took: Option<Duration>) {
         match (self.breaker.rules().classify)(fault) {
-            FaultClass::Failure => self.report(CallResult::Failure),
-            FaultClass::SoftFailure => self.report(CallResult::SoftFailure),
+            FaultClass::Failure => self.report(CallResult::Failure, took),
+            FaultClass::SoftFailure => self.report(CallResult::SoftFailure, took),
             FaultClass::Ignore => {}
         }
     }
 
-    fn report(mut self, result: CallResult) {
+    #[inline]
+    fn report(mut self, result: CallResult, took: Option<Duration>) {
         self.holds_place = false;
-        let slow = self.breaker.rules().config.slow_calls;
-        let outcome = Outcome {
-            result,
-            slow: slow
-                .zip(self.took)
-                .is_some_and(|(slow, took)| took > slow.duration),
-        };
-        self.breaker.record(self.generation, outcome, Instant::now);
+        let slow_calls = self.breaker.rules().config.slow_calls;
+        let slow = slow_calls
+            .zip(took)
+            .is_some_and(|(slow_calls, took)| took > slow_calls.duration);
+        self.breaker
+            .record(self.generation, Outcome { result, slow }, Instant::now);
     }
 }
 
 impl<Q> Drop for Permit<Q> {
+    #[inline]
     fn drop(&mut self) {
         if self.holds_place {
             self.breaker.give_back(self.generation);

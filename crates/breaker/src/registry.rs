@@ -65,6 +65,7 @@ impl<K: KeyFn> Registry<K> {
     /// one to ask again and saves looking for it.
     ///
     /// `Ok(None)` lets a call pass for whose key there is no place: every breaker is pinned.
+    #[inline]
     pub(crate) fn admit(
         &self,
         recent: &mut Option<Arc<Breaker<K::Key>>>,

@@ -84,7 +84,7 @@ where
             .admit(&mut self.recent, request.target(), request.context());
         match admission {
             Ok(permit) => ResponseFuture::admitted(permit, self.inner.clone(), request),
-            Err(refusal) => ResponseFuture::rejected(Open::new(request.target().clone(), refusal)),
+            Err(refusal) => ResponseFuture::rejected(refusal, request),
         }
     }
 }

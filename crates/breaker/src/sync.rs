@@ -1,20 +1,20 @@
 //! The lock and the atomic of the concurrent part, which loom replaces by its own to try every interleaving.
 
 #[cfg(not(all(test, loom)))]
-pub(crate) use self::real::{AtomicU64, Mutex};
+pub(crate) use self::real::{AtomicU64, Mutex, MutexGuard};
 
 #[cfg(all(test, loom))]
-pub(crate) use self::checked::{AtomicU64, Mutex};
+pub(crate) use self::checked::{AtomicU64, Mutex, MutexGuard};
 
 #[cfg(not(all(test, loom)))]
 mod real {
-    pub(crate) use parking_lot::Mutex;
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
     pub(crate) use std::sync::atomic::AtomicU64;
 }
 
 #[cfg(all(test, loom))]
 mod checked {
-    pub(crate) use loom::sync::atomic::AtomicU64;
+    pub(crate) use loom::sync::{MutexGuard, atomic::AtomicU64};
 
     /// Loom's lock with the interface of `parking_lot`'s.
     #[derive(Debug)]
@@ -25,7 +25,7 @@ mod checked {
             Self(loom::sync::Mutex::new(value))
         }
 
-        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap()
         }
     }

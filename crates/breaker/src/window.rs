@@ -48,10 +48,21 @@ impl Window {
 
     /// Adds a call. Only a window over time asks what time it is: reading the clock is the dearest part of
     /// a success.
+    #[inline]
     pub(crate) fn add(&mut self, call: Tally, now: impl FnOnce() -> Instant) {
         match self {
             Self::Count(window) => window.add(call),
             Self::Time(window) => window.add(call, now()),
+        }
+    }
+
+    /// Whether one more success would change nothing. Never so with a window over time, where every call
+    /// stays for as long as the window is.
+    #[inline]
+    pub(crate) fn is_full_of_successes(&self) -> bool {
+        match self {
+            Self::Count(window) => window.is_full_of_successes(),
+            Self::Time(_) => false,
         }
     }
 

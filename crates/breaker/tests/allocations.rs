@@ -11,7 +11,9 @@ use std::{
 use allocation_counter::{AllocationInfo, measure};
 use common::{CLAUDE, Call, NOVA, Reply, call};
 use tokio::time::Duration;
-use tower_bedrock_breaker::{Builder, CircuitBreaker, CircuitBreakerLayer, SlidingWindow};
+use tower_bedrock_breaker::{
+    CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerLayer, SlidingWindow,
+};
 use tower_bedrock_core::{Answer, BoxError};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -40,7 +42,7 @@ fn succeed(service: &mut CircuitBreaker<Healthy>, call: Call) {
     assert!(matches!(future.poll(&mut cx), Poll::Ready(Ok(_))));
 }
 
-fn allocations(builder: Builder) -> AllocationInfo {
+fn allocations(builder: CircuitBreakerBuilder) -> AllocationInfo {
     let mut service = builder.build().expect("settings in range").layer(Healthy);
     let (first, second) = (call(NOVA), call(CLAUDE));
     // The first call of a key makes its breaker.

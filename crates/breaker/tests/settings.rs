@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use tower_bedrock_breaker::{Builder, CircuitBreakerLayer, InvalidConfig, SlidingWindow};
+use tower_bedrock_breaker::{
+    CircuitBreakerBuilder, CircuitBreakerLayer, InvalidConfig, SlidingWindow,
+};
 
-fn error(set: impl FnOnce(Builder) -> Builder) -> InvalidConfig {
+fn error(set: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder) -> InvalidConfig {
     set(CircuitBreakerLayer::builder())
         .build()
         .expect_err("out of range")

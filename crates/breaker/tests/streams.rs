@@ -6,7 +6,8 @@ use common::{NOVA, call, target};
 use tokio::time::{Duration, advance};
 use tokio_test::task::{self, Spawn};
 use tower_bedrock_breaker::{
-    Builder, CircuitBreaker, CircuitBreakerHandle, CircuitBreakerLayer, ResponseFuture, State,
+    CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerHandle, CircuitBreakerLayer,
+    ResponseFuture, State,
 };
 use tower_bedrock_core::{
     BoxError, Completion, Fault, FaultKind, HasCompletion, Observers, Outcome, Target,
@@ -55,7 +56,7 @@ impl Rig {
         rig
     }
 
-    fn with(builder: Builder) -> Self {
+    fn with(builder: CircuitBreakerBuilder) -> Self {
         let layer = builder.build().expect("settings in range");
         let (mock, inner) = mock::pair();
         Self {
@@ -179,7 +180,7 @@ async fn even_an_observer_that_is_never_told_gives_its_place_back() {
     assert_eq!(layer.handle().state(&target(NOVA)), State::HalfOpen);
 }
 
-fn slow_over_five_seconds() -> Builder {
+fn slow_over_five_seconds() -> CircuitBreakerBuilder {
     CircuitBreakerLayer::builder()
         .slow_call_rate_threshold(100.0)
         .slow_call_duration_threshold(Duration::from_secs(5))

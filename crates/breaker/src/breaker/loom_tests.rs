@@ -1,7 +1,7 @@
 //! Every interleaving of the gate, the lock and the permits. Run with
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom" cargo test -p tower-bedrock-breaker --lib --release loom
+//! RUSTFLAGS="--cfg loom" cargo test -p tower-bedrock-breaker --lib loom
 //! ```
 
 #![cfg(loom)]
@@ -18,11 +18,14 @@ use crate::{config::Settings, permit::Permit};
 
 /// Opens with the first failure and admits so many probes.
 fn breaker(probes: u32) -> Arc<Breaker<()>> {
-    let settings = Settings {
+    with(Settings {
         consecutive_failures: Some(1),
         permitted_in_half_open: probes,
         ..Settings::default()
-    };
+    })
+}
+
+fn with(settings: Settings) -> Arc<Breaker<()>> {
     let rules = Rules {
         config: settings.check().unwrap(),
         classify: Box::new(FaultClass::of),
@@ -36,7 +39,7 @@ fn admit(breaker: &Arc<Breaker<()>>, now: Instant) -> Option<Permit<()>> {
 }
 
 fn succeed(permit: Permit<()>) {
-    permit.completed(&Completion::complete(None));
+    permit.completed(&Completion::complete(None), None);
 }
 
 fn fail(permit: Permit<()>) {
@@ -54,7 +57,10 @@ fn probing(probes: u32) -> (Arc<Breaker<()>>, Instant) {
 
 #[test]
 fn loom_probes_are_exact() {
-    loom::model(|| {
+    // Three threads have too many interleavings to try them all.
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
         let (breaker, later) = probing(2);
         let admitted = Arc::new(AtomicUsize::new(0));
         let threads: Vec<_> = (0..3)
@@ -172,5 +178,72 @@ fn loom_a_call_admitted_while_it_closes_counts_in_the_generation_it_was_admitted
             State::Closed
         };
         assert_eq!(breaker.state(), expected);
+    });
+}
+
+#[test]
+fn loom_a_success_that_is_not_counted_came_before_the_failure() {
+    loom::model(|| {
+        let breaker = with(Settings {
+            window: crate::SlidingWindow::CountBased(2),
+            failure_rate: None,
+            ..Settings::default()
+        });
+        let now = Instant::now();
+        let call = || admit(&breaker, now).unwrap();
+        succeed(call());
+        succeed(call());
+        // The window is full of successes: the next one is counted only where a failure was before it.
+        let (failing, succeeding) = (call(), call());
+        let failed = Arc::new(AtomicUsize::new(0));
+        let other = {
+            let failed = Arc::clone(&failed);
+            thread::spawn(move || {
+                fail(failing);
+                failed.store(1, Ordering::SeqCst);
+            })
+        };
+        let after_the_failure = failed.load(Ordering::SeqCst) == 1;
+        succeed(succeeding);
+        other.join().unwrap();
+        let seen = breaker.snapshot(now);
+        assert_eq!((seen.calls, seen.failures), (2, 1));
+        assert!(!after_the_failure || seen.consecutive_failures == 0);
+    });
+}
+
+#[test]
+fn loom_what_is_read_without_the_lock_is_never_left_behind() {
+    loom::model(|| {
+        let breaker = with(Settings {
+            window: crate::SlidingWindow::CountBased(2),
+            failure_rate: None,
+            ..Settings::default()
+        });
+        let now = Instant::now();
+        let call = || admit(&breaker, now).unwrap();
+        succeed(call());
+        // One fills the window with successes, the other ends that.
+        let (succeeding, failing) = (call(), call());
+        let other = thread::spawn(move || succeed(succeeding));
+        fail(failing);
+        other.join().unwrap();
+        succeed(call());
+        assert_eq!(breaker.snapshot(now).consecutive_failures, 0);
+    });
+}
+
+#[test]
+fn loom_the_gate_stands_as_the_last_command_left_it() {
+    loom::model(|| {
+        let breaker = breaker(1);
+        let other = {
+            let breaker = Arc::clone(&breaker);
+            thread::spawn(move || breaker.command(Command::Reset))
+        };
+        breaker.command(Command::ForceOpen);
+        other.join().unwrap();
+        let passes = admit(&breaker, Instant::now()).is_some();
+        assert_eq!(passes, breaker.state() == State::Closed);
     });
 }

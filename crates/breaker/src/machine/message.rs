@@ -11,6 +11,14 @@ pub(crate) struct Outcome {
     pub(crate) slow: bool,
 }
 
+impl Outcome {
+    /// A call that succeeded in time.
+    pub(crate) const SUCCESS: Self = Self {
+        result: CallResult::Success,
+        slow: false,
+    };
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallResult {
     Success,

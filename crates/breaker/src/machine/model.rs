@@ -138,10 +138,7 @@ impl Model {
             (State::HalfOpen, outcome) => {
                 life.probes[call.probe.unwrap()].1 = match outcome {
                     None => Fate::GivenBack,
-                    Some(Outcome {
-                        result: CallResult::Success,
-                        slow: false,
-                    }) => Fate::Succeeded,
+                    Some(Outcome::SUCCESS) => Fate::Succeeded,
                     Some(_) => Fate::Failed,
                 };
                 if self.count_probes(&[Fate::Succeeded]) == self.config.half_open.success_threshold
@@ -155,8 +152,8 @@ impl Model {
             }
             (State::Closed | State::MetricsOnly, Some(outcome)) => {
                 life.ended_calls.push((now, outcome));
-                let plain_success = outcome.result == CallResult::Success && !outcome.slow;
-                if life.state == State::Closed && !plain_success && self.threshold_reached(now) {
+                let unwell = outcome != Outcome::SUCCESS;
+                if life.state == State::Closed && unwell && self.threshold_reached(now) {
                     self.begin(State::Open, now);
                 }
             }
@@ -346,6 +343,13 @@ proptest! {
                     machine.command(command);
                     model.command(command, now);
                 }
+            }
+
+            // The model isn't told of this one: it must make no difference, now or later.
+            if machine.ignores_success() {
+                let generation = machine.generation();
+                let event = machine.record(&config, generation, Outcome::SUCCESS, || now);
+                prop_assert_eq!(event, None);
             }
 
             let seen = machine.snapshot(&config, now);

@@ -1,6 +1,6 @@
 use tokio::time::{Duration, Instant};
 
-use super::{CallResult, Outcome};
+use super::Outcome;
 use crate::{Probes, config::HalfOpen};
 
 /// The probes of a half-open breaker.
@@ -50,7 +50,7 @@ impl Probing {
     /// A probe reports. Its place stays taken.
     pub(super) fn report(&mut self, outcome: Outcome) -> Option<Decision> {
         // A slow probe fails: a target too slow to stay closed hasn't recovered.
-        if outcome.result == CallResult::Success && !outcome.slow {
+        if outcome == Outcome::SUCCESS {
             self.successes += 1;
         } else {
             self.failures += 1;

@@ -8,10 +8,7 @@ use tokio::time::{Duration, Instant};
 use super::{Admission, CallResult, Command, Machine, Outcome};
 use crate::{Cause, EventKind, SlidingWindow, State, config::Settings};
 
-const OK: Outcome = Outcome {
-    result: CallResult::Success,
-    slow: false,
-};
+const OK: Outcome = Outcome::SUCCESS;
 const FAILED: Outcome = Outcome {
     result: CallResult::Failure,
     slow: false,

@@ -18,8 +18,9 @@ impl CountWindow {
         }
     }
 
+    #[inline]
     pub(super) fn add(&mut self, call: Tally) {
-        let full = self.totals.calls == self.ring.len() as u64;
+        let full = self.is_full();
         let oldest = std::mem::replace(&mut self.ring[self.next], call);
         if full {
             self.totals.subtract(oldest.into());
@@ -29,6 +30,16 @@ impl CountWindow {
         if self.next == self.ring.len() {
             self.next = 0;
         }
+    }
+
+    #[inline]
+    pub(super) const fn is_full_of_successes(&self) -> bool {
+        self.is_full() && self.totals.failures == 0 && self.totals.slow == 0
+    }
+
+    #[inline]
+    const fn is_full(&self) -> bool {
+        self.totals.calls == self.ring.len() as u64
     }
 
     pub(super) const fn totals(&self) -> Totals {

@@ -3,8 +3,8 @@
 
 use tokio_test::task::Spawn;
 use tower_bedrock_breaker::{
-    Builder, CircuitBreaker, CircuitBreakerHandle, CircuitBreakerLayer, KeyFn, Open, PerTarget,
-    ResponseFuture, State,
+    CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerHandle, CircuitBreakerLayer, KeyFn, Open,
+    PerTarget, ResponseFuture, State,
 };
 use tower_bedrock_core::{Answer, BoxError, Fault, FaultKind, Invocation, Target};
 use tower_layer::Layer;
@@ -42,7 +42,7 @@ impl Rig {
 }
 
 impl<K: KeyFn> Rig<K> {
-    pub fn with(builder: Builder<K>) -> Self {
+    pub fn with(builder: CircuitBreakerBuilder<K>) -> Self {
         let layer = builder.build().expect("settings in range");
         let (mock, inner) = mock::pair();
         Self {
