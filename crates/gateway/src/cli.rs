@@ -1,0 +1,135 @@
+//! The command line.
+
+use std::{env, fs, net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{Config, Flags, InvalidConfig, UpstreamKind},
+    logging::LogFormat,
+};
+
+/// Amazon Bedrock's runtime API, served through tower-bedrock's layers: point any AWS SDK's endpoint URL at it.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "bedrock-gateway", version)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE.toml", global = true)]
+    pub config: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDRESS", global = true)]
+    pub listen: Option<String>,
+    /// What answers: an embedded simulator, Amazon Bedrock, or whatever is at a URL [default: sim].
+    #[arg(long, value_name = "sim|aws|URL", global = true)]
+    pub upstream: Option<String>,
+    /// How log events are written, on standard error. RUST_LOG says which.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        global = true
+    )]
+    pub log_format: LogFormat,
+    /// What to do, if not to serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do, if not to serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Checks the configuration and does nothing else.
+    Check,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file says what cannot be.
+    #[error("{}: {source}", path.display())]
+    InvalidFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        source: InvalidConfig,
+    },
+    /// The flags say what cannot be.
+    #[error(transparent)]
+    InvalidFlags(InvalidConfig),
+}
+
+impl Cli {
+    /// The configuration: the file's, the flags going before it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the file, the key, its value and what is accepted.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let flags = Flags {
+            listen: self.listen.clone(),
+            upstream: self.upstream.clone(),
+            aws_region: ["AWS_REGION", "AWS_DEFAULT_REGION"]
+                .into_iter()
+                .find_map(|name| env::var(name).ok().filter(|region| !region.is_empty())),
+        };
+        let Some(path) = &self.config else {
+            return Config::parse("", &flags).map_err(ConfigError::InvalidFlags);
+        };
+        let path = path.clone();
+        match fs::read_to_string(&path) {
+            Ok(text) => Config::parse(&text, &flags)
+                .map_err(|source| ConfigError::InvalidFile { path, source }),
+            Err(source) => Err(ConfigError::Unreadable { path, source }),
+        }
+    }
+}
+
+/// What is printed once the gateway serves: a call to paste.
+#[must_use]
+pub fn ready_message(config: &Config, address: SocketAddr, sim: Option<SocketAddr>) -> String {
+    let region = config.upstream.regions.default();
+    let upstream = match (&config.upstream.kind, sim) {
+        (UpstreamKind::Aws, _) => format!("Amazon Bedrock ({})", config.upstream.regions),
+        (UpstreamKind::Endpoint(scheme, authority), _) => format!("{scheme}://{authority}"),
+        (UpstreamKind::Sim(address), bound) => format!(
+            "the embedded simulator on {}.\n\
+             ANSWERS ARE SIMULATED. For Amazon Bedrock, start with --upstream aws",
+            bound.unwrap_or(*address)
+        ),
+    };
+    let (header, token) = if config.clients.is_empty() {
+        ("", "unused")
+    } else {
+        (" -H \"authorization: Bearer $KEY\"", "the client's key")
+    };
+    format!(
+        r#"bedrock-gateway is ready on http://{address}
+Calls go to {upstream}.
+
+Try it:
+
+  curl -s http://{address}/model/amazon.nova-lite-v1%3A0/converse{header} \
+    -H 'content-type: application/json' \
+    -d '{{"messages": [{{"role": "user", "content": [{{"text": "Hello."}}]}}]}}'
+
+or, with boto3:
+
+  import boto3, os
+  os.environ["AWS_BEARER_TOKEN_BEDROCK"] = "{token}"
+  bedrock = boto3.client("bedrock-runtime", endpoint_url="http://{address}", region_name="{region}")
+  messages = [{{"role": "user", "content": [{{"text": "Hello."}}]}}]
+  for event in bedrock.converse_stream(modelId="amazon.nova-lite-v1:0", messages=messages)["stream"]:
+      print(event)
+"#
+    )
+}

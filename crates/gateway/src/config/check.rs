@@ -1,0 +1,240 @@
+//! Whether what a file says can be.
+
+use std::{collections::HashSet, fmt::Debug, net::SocketAddr};
+
+use http::{Uri, uri::Scheme};
+use tokio::time::Duration;
+use tower_bedrock_core::Region;
+
+use super::{Client, Config, Flags, Regions, Server, Upstream, UpstreamKind, file};
+
+/// Why a configuration cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidConfig(String);
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+const DEFAULT_SIM_LISTEN: &str = "127.0.0.1:9090";
+const DEFAULT_REGION: &str = "us-east-1";
+/// A client's name stands in every log line.
+const MAX_NAME: usize = 64;
+
+impl InvalidConfig {
+    pub(super) fn syntax(place: &str, message: &str) -> Self {
+        Self(format!("{place}: {}", message.trim_end()))
+    }
+
+    fn value(key: &str, value: impl Debug, expected: &str) -> Self {
+        Self(format!(
+            "{key} = {value:?} is not valid: expected {expected}"
+        ))
+    }
+
+    fn missing(key: &str, expected: &str) -> Self {
+        Self(format!("{key} is missing: expected {expected}"))
+    }
+}
+
+impl file::File {
+    pub(super) fn check(self, flags: &Flags) -> Result<Config, InvalidConfig> {
+        let listen = match (&flags.listen, &self.listen) {
+            (Some(flag), _) => address("--listen", flag)?,
+            (None, Some(file)) => address("listen", file)?,
+            (None, None) => address("listen", DEFAULT_LISTEN)?,
+        };
+        let clients = clients(self.client)?;
+        if clients.is_empty() && !listen.ip().is_loopback() {
+            let key = flags.listen.as_ref().map_or("listen", |_| "--listen");
+            let expected = "a loopback address such as 127.0.0.1:8080, or at least one [[client]]: \
+                            without clients, whoever can reach the gateway may use it";
+            return Err(InvalidConfig::value(key, listen.to_string(), expected));
+        }
+        Ok(Config {
+            listen,
+            upstream: upstream(self.upstream, flags)?,
+            clients,
+            server: server(self.server)?,
+        })
+    }
+}
+
+fn address(key: &str, text: &str) -> Result<SocketAddr, InvalidConfig> {
+    let expected = "an IP address and a port, such as 127.0.0.1:8080";
+    text.parse()
+        .map_err(|_| InvalidConfig::value(key, text, expected))
+}
+
+fn upstream(file: file::Upstream, flags: &Flags) -> Result<Upstream, InvalidConfig> {
+    let kind = match flags.upstream.as_deref() {
+        Some("sim") => UpstreamKind::Sim(sim_listen(file.sim_listen.as_deref())?),
+        Some("aws") => UpstreamKind::Aws,
+        Some(url) => endpoint("--upstream", url, "\"sim\", \"aws\" or a URL: ")?,
+        None => kind(&file)?,
+    };
+    Ok(Upstream {
+        kind,
+        regions: regions(file.regions, flags.aws_region.as_deref())?,
+    })
+}
+
+fn kind(file: &file::Upstream) -> Result<UpstreamKind, InvalidConfig> {
+    let kind = file.kind.as_deref().unwrap_or("sim");
+    // A key that would be ignored says something that does not hold.
+    if let Some(endpoint) = file.endpoint.as_ref().filter(|_| kind != "endpoint") {
+        let expected = r#"upstream.kind = "endpoint" with it"#;
+        return Err(InvalidConfig::value(
+            "upstream.endpoint",
+            endpoint,
+            expected,
+        ));
+    }
+    if let Some(listen) = file.sim_listen.as_ref().filter(|_| kind != "sim") {
+        let expected = r#"upstream.kind = "sim" with it"#;
+        return Err(InvalidConfig::value(
+            "upstream.sim_listen",
+            listen,
+            expected,
+        ));
+    }
+    match kind {
+        "sim" => Ok(UpstreamKind::Sim(sim_listen(file.sim_listen.as_deref())?)),
+        "aws" => Ok(UpstreamKind::Aws),
+        "endpoint" => match &file.endpoint {
+            Some(url) => endpoint("upstream.endpoint", url, ""),
+            None => Err(InvalidConfig::missing(
+                "upstream.endpoint",
+                r#"a URL such as "http://127.0.0.1:9090", since upstream.kind = "endpoint""#,
+            )),
+        },
+        other => Err(InvalidConfig::value(
+            "upstream.kind",
+            other,
+            r#""sim", "aws" or "endpoint""#,
+        )),
+    }
+}
+
+/// The simulator takes whatever it is sent, so it is nobody else's business.
+fn sim_listen(text: Option<&str>) -> Result<SocketAddr, InvalidConfig> {
+    let text = text.unwrap_or(DEFAULT_SIM_LISTEN);
+    let listen = address("upstream.sim_listen", text)?;
+    if listen.ip().is_loopback() {
+        Ok(listen)
+    } else {
+        let expected = "a loopback address such as 127.0.0.1:9090";
+        Err(InvalidConfig::value("upstream.sim_listen", text, expected))
+    }
+}
+
+fn endpoint(key: &str, url: &str, or: &str) -> Result<UpstreamKind, InvalidConfig> {
+    let parts = url.parse().map(Uri::into_parts).unwrap_or_default();
+    let bare = parts.path_and_query.is_none_or(|path| path == "/");
+    match (parts.scheme, parts.authority) {
+        (Some(scheme), Some(authority))
+            if (scheme == Scheme::HTTP || scheme == Scheme::HTTPS)
+                && !authority.host().is_empty()
+                && !authority.as_str().contains('@')
+                && bare =>
+        {
+            Ok(UpstreamKind::Endpoint(scheme, authority))
+        }
+        _ => {
+            let expected = "http:// or https://, a host and perhaps a port, and nothing after it";
+            // What stands before an '@' may be a password.
+            let shown = url.split_once('@').map_or(url, |(_, host)| host);
+            Err(InvalidConfig::value(key, shown, &format!("{or}{expected}")))
+        }
+    }
+}
+
+fn regions(names: Option<Vec<String>>, aws_region: Option<&str>) -> Result<Regions, InvalidConfig> {
+    const KEY: &str = "upstream.regions";
+    let names = names.unwrap_or_else(|| vec![aws_region.unwrap_or(DEFAULT_REGION).to_owned()]);
+    let mut regions = names.iter().map(|name| {
+        name.parse::<Region>().map_err(|_| {
+            let expected = r#"names of AWS Regions such as "us-east-1""#;
+            InvalidConfig::value(KEY, name, expected)
+        })
+    });
+    let Some(default) = regions.next() else {
+        let expected = "at least one Region; the first is the default";
+        return Err(InvalidConfig::value(KEY, &names, expected));
+    };
+    Ok(Regions::new(default?, regions.collect::<Result<_, _>>()?))
+}
+
+fn clients(clients: Vec<file::Client>) -> Result<Vec<Client>, InvalidConfig> {
+    let mut seen = HashSet::new();
+    clients
+        .into_iter()
+        .map(|client| {
+            let file::Client { name, key_sha256 } = client;
+            if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+                let expected = format!("1 to {MAX_NAME} bytes without control characters");
+                return Err(InvalidConfig::value("client.name", name, &expected));
+            }
+            if !seen.insert(name.clone()) {
+                let expected = "a name of its own for every client";
+                return Err(InvalidConfig::value("client.name", name, expected));
+            }
+            // A value that is wrong here may be the key itself, so it is not shown.
+            let hash = hash(&key_sha256).ok_or_else(|| {
+                InvalidConfig(format!(
+                    "client.key_sha256 of {name:?} is not valid ({} characters): expected the SHA-256 of \
+                     the key as 64 hexadecimal digits; printf %s \"$KEY\" | sha256sum prints it",
+                    key_sha256.chars().count()
+                ))
+            })?;
+            Ok(Client {
+                name,
+                key_sha256: hash,
+            })
+        })
+        .collect()
+}
+
+fn hash(hexadecimal: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    hex::decode_to_slice(hexadecimal, &mut hash).ok()?;
+    Some(hash)
+}
+
+fn server(server: Server) -> Result<Server, InvalidConfig> {
+    const MAX_BYTES: usize = u32::MAX as usize;
+    const DAY: Duration = Duration::from_secs(86_400);
+    let sizes = [
+        ("max_connections", server.max_connections, 1, 1_000_000),
+        ("max_body_bytes", server.max_body_bytes, 1, MAX_BYTES),
+        (
+            "max_buffered_bytes",
+            server.max_buffered_bytes,
+            // One of the largest bodies has to fit.
+            server.max_body_bytes,
+            MAX_BYTES,
+        ),
+    ];
+    for (key, value, min, max) in sizes {
+        if !(min..=max).contains(&value) {
+            let key = format!("server.{key}");
+            return Err(InvalidConfig::value(
+                &key,
+                value,
+                &format!("{min} to {max}"),
+            ));
+        }
+    }
+    let times = [
+        ("idle_timeout", server.idle_timeout),
+        ("body_timeout", server.body_timeout),
+        ("write_timeout", server.write_timeout),
+        ("drain_timeout", server.drain_timeout),
+    ];
+    for (key, value) in times {
+        if value.is_zero() || value > DAY {
+            let key = format!("server.{key}");
+            let expected = r#"a time such as "30s", above zero and at most "1day""#;
+            return Err(InvalidConfig::value(&key, value, expected));
+        }
+    }
+    Ok(server)
+}

@@ -1,0 +1,50 @@
+//! The file as it is written: shapes and types only.
+
+use serde::Deserialize;
+
+use super::{InvalidConfig, Server};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) listen: Option<String>,
+    pub(super) upstream: Upstream,
+    pub(super) client: Vec<Client>,
+    pub(super) server: Server,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Upstream {
+    pub(super) kind: Option<String>,
+    pub(super) endpoint: Option<String>,
+    pub(super) sim_listen: Option<String>,
+    pub(super) regions: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Client {
+    pub(super) name: String,
+    pub(super) key_sha256: String,
+}
+
+impl File {
+    pub(super) fn parse(text: &str) -> Result<Self, InvalidConfig> {
+        toml::from_str(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            InvalidConfig::syntax(&place(text, at), error.message())
+        })
+    }
+}
+
+/// The line, and the key where there is one. The value stays out: this may be a secret in the wrong place.
+fn place(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or_default();
+    let number = before.matches('\n').count() + 1;
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    match line.split_once('=') {
+        Some((key, _)) => format!("line {number}, {}", key.trim()),
+        None => format!("line {number}"),
+    }
+}

@@ -1,0 +1,191 @@
+//! What the gateway is told: a TOML file, and flags that go before it.
+//!
+//! ```
+//! use bedrock_gateway::config::{Config, Flags};
+//!
+//! let file = r#"
+//!     listen = "127.0.0.1:8080"
+//!     [upstream]
+//!     kind = "aws"
+//!     regions = ["us-east-1", "us-west-2"]
+//! "#;
+//! let config = Config::parse(file, &Flags::default())?;
+//! assert_eq!(config.upstream.regions.default().as_str(), "us-east-1");
+//!
+//! let error = Config::parse("[upstream]\nkind = \"azure\"", &Flags::default()).unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     r#"upstream.kind = "azure" is not valid: expected "sim", "aws" or "endpoint""#
+//! );
+//! # Ok::<(), bedrock_gateway::config::InvalidConfig>(())
+//! ```
+
+mod check;
+mod file;
+
+use std::{fmt, net::SocketAddr};
+
+use http::uri::{Authority, Scheme};
+use serde::Deserialize;
+use tokio::time::Duration;
+use tower_bedrock_core::Region;
+
+pub use self::check::InvalidConfig;
+
+/// A configuration that has been checked.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// `listen`: where clients connect. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// `[upstream]`
+    pub upstream: Upstream,
+    /// `[[client]]`: who may use the gateway. None: whoever can reach it, and then it only listens on a
+    /// loopback address.
+    pub clients: Vec<Client>,
+    /// `[server]`
+    pub server: Server,
+}
+
+/// `[upstream]`: where calls go.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Upstream {
+    /// `kind`, and what belongs to it.
+    pub kind: UpstreamKind,
+    /// `regions`: the Regions served. The first is that of clients who name none. Default: the one that
+    /// the environment names, else `us-east-1`.
+    pub regions: Regions,
+}
+
+/// `kind`: what answers the calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpstreamKind {
+    /// `"sim"`, the default: a simulator in this process, listening on `sim_listen` (default
+    /// `127.0.0.1:9090`).
+    Sim(SocketAddr),
+    /// `"aws"`: Amazon Bedrock.
+    Aws,
+    /// `"endpoint"`: whatever answers at the URL that `endpoint` has.
+    Endpoint(Scheme, Authority),
+}
+
+/// The Regions served: at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Regions {
+    default: Region,
+    others: Vec<Region>,
+}
+
+/// `[[client]]`: who may use the gateway. `Debug` does not show the hash.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Client {
+    /// `name`: what the client is called in logs and shares.
+    pub name: String,
+    /// `key_sha256`: the SHA-256 of the key that the client sends as a bearer token.
+    pub key_sha256: [u8; 32],
+}
+
+/// `[server]`: what clients are allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct Server {
+    /// `max_connections`: connections served at once; more wait to be accepted. Default 1,024.
+    pub max_connections: usize,
+    /// `max_body_bytes`: the largest request. Default 25,000,000, as Bedrock has it.
+    pub max_body_bytes: usize,
+    /// `max_buffered_bytes`: what all bodies held at once may take. Default 256 MiB.
+    pub max_buffered_bytes: usize,
+    /// `idle_timeout`: how long a connection may wait for the head of a request to be complete. Default
+    /// 75 s, longer than SDKs keep an idle connection.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// `body_timeout`: how long a request's body may take. Default 60 s.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// `write_timeout`: how long a client may take nothing of what is sent to it. Default 30 s.
+    #[serde(with = "humantime_serde")]
+    pub write_timeout: Duration,
+    /// `drain_timeout`: how long calls may go on once the gateway has been told to stop. Default 30 s.
+    #[serde(with = "humantime_serde")]
+    pub drain_timeout: Duration,
+}
+
+/// Command-line flags, which go before the file, and what the environment adds to it.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `--upstream`: `sim`, `aws` or a URL.
+    pub upstream: Option<String>,
+    /// The Region in `AWS_REGION`, for a file that names none.
+    pub aws_region: Option<String>,
+}
+
+impl Config {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] names the key, its value and what is accepted.
+    pub fn parse(toml: &str, flags: &Flags) -> Result<Self, InvalidConfig> {
+        file::File::parse(toml)?.check(flags)
+    }
+}
+
+impl Regions {
+    pub(crate) const fn new(default: Region, others: Vec<Region>) -> Self {
+        Self { default, others }
+    }
+
+    /// The Region of clients who name none.
+    #[must_use]
+    pub const fn default(&self) -> &Region {
+        &self.default
+    }
+
+    /// The Region of that name, where it is served.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Region> {
+        self.iter().find(|region| region.as_str() == name)
+    }
+
+    /// All of them, the default first.
+    pub fn iter(&self) -> impl Iterator<Item = &Region> {
+        std::iter::once(&self.default).chain(&self.others)
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            max_connections: 1_024,
+            max_body_bytes: 25_000_000,
+            max_buffered_bytes: 256 * 1024 * 1024,
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Regions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.default.fmt(f)?;
+        self.others
+            .iter()
+            .try_for_each(|region| write!(f, ", {region}"))
+    }
+}

@@ -1,0 +1,205 @@
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use axum::{Router, extract::Request, routing::get};
+use http::{StatusCode, uri::Scheme};
+use tokio::{
+    net::TcpListener,
+    time::{Duration, timeout},
+};
+
+use crate::{
+    budget::Budget,
+    config::{Config, Server, UpstreamKind},
+    handler::Handler,
+    identity, server,
+    sim::Sim,
+    stack::stack,
+    upstream::{Endpoint, InvalidToken, Limits, Signer, Upstream},
+};
+
+/// The service: bound to its address, not yet serving.
+///
+/// ```no_run
+/// use bedrock_gateway::{Gateway, config::{Config, Flags}};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = Config::parse("", &Flags::default())?;
+/// let gateway = Gateway::bind(config).await?;
+/// println!("listening on {}", gateway.address());
+/// gateway.run(async { let _ = tokio::signal::ctrl_c().await; }).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Gateway {
+    listener: TcpListener,
+    address: SocketAddr,
+    sim: Option<Sim>,
+    router: Router,
+    draining: Arc<AtomicBool>,
+    settings: Server,
+}
+
+/// Why a gateway could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address to listen on cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The embedded simulator's address cannot be had.
+    #[error(
+        "cannot start the embedded simulator on {address}: {source}. If one is running there, start \
+         with --upstream http://{address}; else set upstream.sim_listen"
+    )]
+    Sim {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The certificates that TLS connections are checked against cannot be read.
+    #[error("cannot read the system's root certificates: {0}")]
+    Certificates(#[source] io::Error),
+    /// The bearer token for Bedrock cannot be sent.
+    #[error("AWS_BEARER_TOKEN_BEDROCK is not valid: {0}")]
+    Token(#[from] InvalidToken),
+}
+
+/// How long a readiness probe may wait for credentials.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Gateway {
+    /// Binds to the configured addresses, with the identity that the environment has for the upstream.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] says what cannot be had.
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let signer = identity::signer(&config.upstream).await?;
+        Self::bind_as(config, signer).await
+    }
+
+    /// Binds to the configured addresses, with an identity of one's own.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] says what cannot be had.
+    pub async fn bind_as(config: Config, signer: Signer) -> Result<Self, StartError> {
+        let (endpoint, sim) = match &config.upstream.kind {
+            UpstreamKind::Aws => (Endpoint::Aws, None),
+            UpstreamKind::Endpoint(scheme, authority) => {
+                (Endpoint::At(scheme.clone(), authority.clone()), None)
+            }
+            &UpstreamKind::Sim(address) => {
+                let sim = Sim::bind(address, config.upstream.regions.default())
+                    .await
+                    .map_err(|source| StartError::Sim { address, source })?;
+                (
+                    Endpoint::At(Scheme::HTTP, sim.authority().clone()),
+                    Some(sim),
+                )
+            }
+        };
+        let budget = Budget::new(config.server.max_buffered_bytes);
+        let limits = Limits::of(&config.server);
+        let upstream = Upstream::with_limits(endpoint, signer, limits, budget.clone())
+            .map_err(StartError::Certificates)?;
+        let draining = Arc::new(AtomicBool::new(false));
+        let router = router(&config, budget, upstream, Arc::clone(&draining));
+
+        let address = config.listen;
+        let listen = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        Ok(Self {
+            address: listener.local_addr().map_err(listen)?,
+            listener,
+            sim,
+            router,
+            draining,
+            settings: config.server,
+        })
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the embedded simulator listens, where there is one.
+    #[must_use]
+    pub fn sim_address(&self) -> Option<SocketAddr> {
+        self.sim.as_ref().map(Sim::address)
+    }
+
+    /// Serves until `shutdown` completes, then lets calls that are under way finish, for at most
+    /// `server.drain_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// The embedded simulator's, where it cannot go on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes all connections at once.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let draining = self.draining;
+        let shutdown = async {
+            shutdown.await;
+            draining.store(true, Ordering::Relaxed);
+        };
+        let serve = server::serve(self.listener, self.router, &self.settings, shutdown);
+        match self.sim {
+            Some(sim) => sim.serve_while(serve).await,
+            None => {
+                serve.await;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn router(
+    config: &Config,
+    budget: Budget,
+    upstream: Upstream,
+    draining: Arc<AtomicBool>,
+) -> Router {
+    let stack = stack(upstream.clone());
+    let handler = Handler::new(config, budget, upstream.clone(), stack);
+    let ready = move || ready(upstream.clone(), draining.load(Ordering::Relaxed));
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .fallback(move |request: Request| handler.clone().handle(request))
+}
+
+/// Ready: not about to stop, and able to sign. Whether Bedrock answers is no reason to be taken out of
+/// service: no other instance would fare better.
+async fn ready(upstream: Upstream, draining: bool) -> (StatusCode, String) {
+    let not_ready = |why: String| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
+    if draining {
+        return not_ready("shutting down".to_owned());
+    }
+    match timeout(READY_TIMEOUT, upstream.check()).await {
+        Ok(Ok(())) => (StatusCode::OK, "ready\n".to_owned()),
+        Ok(Err(error)) => {
+            tracing::warn!(error, "not ready");
+            not_ready("no credentials for the upstream".to_owned())
+        }
+        Err(_) => not_ready("waiting for credentials for the upstream".to_owned()),
+    }
+}

@@ -1,0 +1,213 @@
+//! A request's way through the gateway.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{Request, request::Parts, uri::PathAndQuery};
+use tower::ServiceExt;
+use tower_bedrock_core::{
+    Completion, Context, HasCompletion, HasFault, Invocation, Region, Target, Tenant,
+};
+use tracing::Instrument;
+
+use crate::{
+    Operation,
+    access_log::{AccessLog, Answer},
+    attempt::log_failure,
+    auth::Clients,
+    body,
+    budget::Budget,
+    config::{Config, Regions, Server},
+    demand::demand,
+    reply,
+    request_id::RequestId,
+    route::Route,
+    scope,
+    stack::Stack,
+    upstream::{RawRequest, RawResponse, Upstream, UpstreamError, forwarded_request},
+    wire_error::{REQUEST_ID, WireError},
+};
+
+/// What requests are handled with. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Handler(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clients: Clients,
+    regions: Regions,
+    server: Server,
+    budget: Budget,
+    upstream: Upstream,
+    stack: Stack,
+}
+
+/// What the head of a request says.
+struct Admitted {
+    tenant: Option<Tenant>,
+    region: Region,
+    route: Route,
+}
+
+/// Why a request gets no answer of Bedrock's.
+enum Refusal {
+    Own(WireError),
+    Upstream(UpstreamError),
+}
+
+impl Handler {
+    pub(crate) fn new(config: &Config, budget: Budget, upstream: Upstream, stack: Stack) -> Self {
+        Self(Arc::new(Inner {
+            clients: Clients::new(&config.clients),
+            regions: config.upstream.regions.clone(),
+            server: config.server.clone(),
+            budget,
+            upstream,
+            stack,
+        }))
+    }
+
+    /// Handles a request. What is logged of it is written when its answer has ended.
+    pub(crate) async fn handle(self, request: Request<Body>) -> Response {
+        let id = RequestId::new();
+        let mut log = AccessLog::new(id.clone());
+        let span = tracing::info_span!("request", id = id.as_str());
+        let answer = self.0.answer(request, &mut log).instrument(span).await;
+        let mut response = match answer {
+            Ok(mut answer) => {
+                log.set_answer(Answer::of(answer.status(), answer.headers()));
+                answer.on_completion(move |completion| log.finish(completion));
+                reply::answer(answer)
+            }
+            Err(refusal) => {
+                let response = match refusal {
+                    Refusal::Own(error) => error.into_response(),
+                    Refusal::Upstream(error) => {
+                        log.set_fault(error.fault().kind());
+                        reply::error(error)
+                    }
+                };
+                log.set_answer(Answer::of(response.status(), response.headers()));
+                log.finish(&Completion::complete(None));
+                response
+            }
+        };
+        let headers = response.headers_mut();
+        headers.entry(REQUEST_ID).or_insert_with(|| id.to_header());
+        response
+    }
+}
+
+impl Inner {
+    async fn answer(
+        &self,
+        request: Request<Body>,
+        log: &mut AccessLog,
+    ) -> Result<RawResponse, Refusal> {
+        let (parts, body) = request.into_parts();
+        let Server {
+            max_body_bytes,
+            body_timeout,
+            ..
+        } = self.server;
+        let admitted = match self.admit(&parts) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                body::discard(body, max_body_bytes, body_timeout).await;
+                return Err(refusal.into());
+            }
+        };
+        log.set_client(admitted.tenant.clone());
+        let body = body::read(body, max_body_bytes, body_timeout, &self.budget).await?;
+        match admitted.route {
+            Route::PassThrough => {
+                log.set_operation("PassThrough");
+                self.pass_through(&admitted.region, parts, body).await
+            }
+            Route::Operation(operation, model) => {
+                let target = Target::new(admitted.region, model);
+                log.set_operation(operation.as_str());
+                log.set_target(target.clone());
+                let context = match admitted.tenant {
+                    Some(tenant) => Context::new().with_tenant(tenant),
+                    None => Context::new(),
+                };
+                let call = invocation(operation, target, context, &parts, body)?;
+                Ok(self.stack.clone().oneshot(call).await?)
+            }
+        }
+    }
+
+    fn admit(&self, parts: &Parts) -> Result<Admitted, WireError> {
+        let tenant = self.clients.identify(&parts.headers)?.cloned();
+        let route = Route::parse(&parts.method, parts.uri.path())?;
+        let region = scope::region(&parts.headers, &self.regions)?.clone();
+        Ok(Admitted {
+            tenant,
+            region,
+            route,
+        })
+    }
+
+    async fn pass_through(
+        &self,
+        region: &Region,
+        parts: Parts,
+        body: Bytes,
+    ) -> Result<RawResponse, Refusal> {
+        let headers = forwarded_request(&parts.headers);
+        let path = path_and_query(&parts);
+        let answer = self
+            .upstream
+            .pass_through(region, parts.method, path, headers, body);
+        Ok(answer.await.inspect_err(log_failure)?)
+    }
+}
+
+fn invocation(
+    operation: Operation,
+    target: Target,
+    context: Context,
+    parts: &Parts,
+    body: Bytes,
+) -> Result<Invocation<RawRequest>, WireError> {
+    let demand = demand(operation, &body).map_err(|error| {
+        WireError::validation(format!("The request's body is not JSON: {error}."))
+    })?;
+    let request = RawRequest::new(
+        operation,
+        target.model().clone(),
+        path_and_query(parts),
+        forwarded_request(&parts.headers),
+        body,
+    )
+    .with_max_output_tokens(demand.max_output_tokens());
+    Ok(Invocation::new(target, request)
+        .with_demand(demand)
+        .with_context(context))
+}
+
+fn path_and_query(parts: &Parts) -> PathAndQuery {
+    // Only CONNECT has none, and that is no path the route lets through.
+    parts
+        .uri
+        .path_and_query()
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"))
+}
+
+impl From<WireError> for Refusal {
+    fn from(error: WireError) -> Self {
+        Self::Own(error)
+    }
+}
+
+impl From<UpstreamError> for Refusal {
+    fn from(error: UpstreamError) -> Self {
+        Self::Upstream(error)
+    }
+}

@@ -1,0 +1,58 @@
+//! The `bedrock-gateway` program.
+
+use std::{
+    io::{Write, stdout},
+    process::ExitCode,
+};
+
+use bedrock_gateway::{
+    Gateway,
+    cli::{Cli, Command, ready_message},
+    logging,
+    signals::StopSignals,
+};
+use clap::Parser;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match start(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bedrock-gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start(cli: Cli) -> Result<(), BoxError> {
+    let config = cli.load()?;
+    if cli.command == Some(Command::Check) {
+        return Ok(writeln!(stdout(), "The configuration is valid.")?);
+    }
+    logging::init(cli.log_format)?;
+    let mut signals = StopSignals::listen()?;
+    let mut signals_again = StopSignals::listen()?;
+
+    let gateway = tokio::select! {
+        gateway = Gateway::bind(config.clone()) => gateway?,
+        () = signals.next() => return Ok(()),
+    };
+    let message = ready_message(&config, gateway.address(), gateway.sim_address());
+    // Nobody may be reading.
+    let _ = writeln!(stdout(), "{message}");
+    let shutdown = async {
+        signals.next().await;
+        tracing::info!("stopping once calls under way have finished; a second signal ends them");
+    };
+    // Heard by both, so the first one is not the second.
+    let second_signal = async {
+        signals_again.next().await;
+        signals_again.next().await;
+    };
+    tokio::select! {
+        result = gateway.run(shutdown) => Ok(result?),
+        () = second_signal => Ok(()),
+    }
+}

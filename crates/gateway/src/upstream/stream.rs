@@ -1,0 +1,276 @@
+//! An event stream on its way through: the bytes are forwarded as they are, and a decoded copy of each
+//! frame tells where the stream stands.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame as BodyFrame};
+use hyper::body::Incoming;
+use tokio::time::{Duration, Instant, Sleep};
+use tower_bedrock_core::{BoxError, Fault, FaultKind, HasFault, Observers, Outcome};
+use tracing::Span;
+
+use super::{
+    UpstreamError,
+    frames::{Corrupt, Frame, Frames, exception_frame},
+    protocol::{self, Meaning},
+};
+use crate::{Operation, attempt::log_failure};
+
+/// A stream that has committed: its first content is at hand, so what fails from here on can't be an
+/// error of the call any more. It ends in one of three ways:
+///
+/// - whole: after the event that says so;
+/// - with Bedrock's own exception, forwarded as it is;
+/// - cut short, by a connection that broke, a corrupt frame or an end before the answer was whole: then
+///   an exception is added, and the body is broken off, so that nobody takes it for a clean end.
+///
+/// Dropping it closes the connection to Bedrock.
+pub(crate) struct EventStream {
+    /// `None` once it has nothing more to say. The connection to Bedrock goes with it.
+    source: Option<Source>,
+    /// Frames that were read before the stream committed.
+    opening: Bytes,
+    /// Whether Bedrock has said that the answer is whole. What may follow is its cost.
+    whole: bool,
+    /// Set while the added exception is on its way to the client: breaking off at once would overtake it.
+    breaking: Option<Pin<Box<Sleep>>>,
+    observers: Observers,
+    /// The span of the call, which has ended by the time the stream does.
+    span: Span,
+}
+
+/// How long a broken stream is held open for its last frame to be sent. A client that reads it hangs up
+/// of its own accord.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// More than any opening has. A stream with a longer one counts as begun.
+const LONGEST_OPENING: usize = 256 * 1024;
+
+/// The body of a stream that was cut short.
+#[derive(Debug, thiserror::Error)]
+#[error("the stream was cut short")]
+struct CutShort;
+
+impl EventStream {
+    /// Reads until the stream commits.
+    ///
+    /// # Errors
+    ///
+    /// An exception, a cut or a corrupt frame before the first content, as any error of a call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection to Bedrock.
+    pub(super) async fn commit(
+        operation: Operation,
+        body: Incoming,
+        started: Instant,
+        read_timeout: Duration,
+    ) -> Result<Self, UpstreamError> {
+        let mut source = Source::new(operation, body, read_timeout);
+        let mut opening = BytesMut::new();
+        let mut observers = Observers::default();
+        let mut whole = false;
+        loop {
+            let Some((frame, meaning)) = poll_fn(|cx| source.poll_event(cx)).await? else {
+                return Err(Broken::Early.into());
+            };
+            if let Meaning::Failure(exception) = meaning {
+                return Err(UpstreamError::exception(exception));
+            }
+            opening.extend_from_slice(&frame.bytes);
+            whole |= note(&meaning, &mut observers);
+            if meaning == Meaning::Content {
+                observers.first_token(started.elapsed());
+            }
+            // An answer without content is whole all the same.
+            if meaning == Meaning::Content || whole || opening.len() > LONGEST_OPENING {
+                return Ok(Self {
+                    source: Some(source),
+                    opening: opening.freeze(),
+                    whole,
+                    breaking: None,
+                    observers,
+                    span: Span::current(),
+                });
+            }
+        }
+    }
+
+    pub(super) fn observers(&mut self) -> &mut Observers {
+        &mut self.observers
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        if !self.opening.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.opening))));
+        }
+        if let Some(grace) = &mut self.breaking {
+            ready!(grace.as_mut().poll(cx));
+            self.breaking = None;
+            return Poll::Ready(Some(Err(CutShort.into())));
+        }
+        let Some(source) = &mut self.source else {
+            return Poll::Ready(None);
+        };
+        Poll::Ready(match ready!(source.poll_event(cx)) {
+            // Bedrock says itself that the stream has failed; nothing that follows counts.
+            Ok(Some((frame, Meaning::Failure(exception)))) => {
+                self.finish(Outcome::Failed(exception.fault()));
+                Some(Ok(frame.bytes))
+            }
+            Ok(Some((frame, meaning))) => {
+                self.whole |= note(&meaning, &mut self.observers);
+                Some(Ok(frame.bytes))
+            }
+            Ok(None) if self.whole => {
+                self.finish(Outcome::Complete);
+                None
+            }
+            Ok(None) => Some(Ok(self.break_off(&Broken::Early))),
+            Err(broken) => Some(Ok(self.break_off(&broken))),
+        })
+    }
+
+    /// Returns the last frame that a broken stream's client gets: an exception that both streaming
+    /// operations know, so that SDKs raise it.
+    fn break_off(&mut self, broken: &Broken) -> Bytes {
+        self.span.in_scope(|| log_failure(broken));
+        self.finish(Outcome::Failed(broken.fault()));
+        self.breaking = Some(Box::pin(tokio::time::sleep(GRACE)));
+        let message = format!("The answer is not complete: {broken}.");
+        exception_frame("modelStreamErrorException", &message)
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        self.source = None;
+        self.observers.finish(outcome);
+    }
+}
+
+/// Notes what an event tells of the cost; answers whether it says that the answer is whole.
+fn note(meaning: &Meaning, observers: &mut Observers) -> bool {
+    if let Meaning::Whole(Some(usage)) | Meaning::Cost(Some(usage)) = meaning {
+        observers.usage(*usage);
+    }
+    matches!(meaning, Meaning::Whole(_))
+}
+
+impl Body for EventStream {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, BoxError>>> {
+        self.poll_data(cx).map_ok(BodyFrame::data)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_none() && self.breaking.is_none() && self.opening.is_empty()
+    }
+}
+
+impl Drop for EventStream {
+    /// A client that hangs up once the answer is whole has not cut it short.
+    fn drop(&mut self) {
+        if self.whole {
+            self.observers.finish(Outcome::Complete);
+        }
+    }
+}
+
+// === where the frames come from ===
+
+struct Source {
+    operation: Operation,
+    body: Incoming,
+    frames: Frames,
+    read_timeout: Duration,
+    /// Runs out when nothing has come for too long. Runs only while somebody waits for it: a client that
+    /// is slow to read is not Bedrock's silence.
+    silence: Pin<Box<Sleep>>,
+    waiting: bool,
+}
+
+impl Source {
+    fn new(operation: Operation, body: Incoming, read_timeout: Duration) -> Self {
+        Self {
+            operation,
+            body,
+            frames: Frames::default(),
+            read_timeout,
+            silence: Box::pin(tokio::time::sleep(read_timeout)),
+            waiting: false,
+        }
+    }
+
+    /// The next frame and what it means; `None` at the end of the body.
+    fn poll_event(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<(Frame, Meaning)>, Broken>> {
+        loop {
+            if let Some(frame) = self.frames.next()? {
+                let meaning = protocol::read(self.operation, &frame.message);
+                return Poll::Ready(Ok(Some((frame, meaning))));
+            }
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.waiting = false;
+                    if let Ok(data) = frame.into_data() {
+                        self.frames.push(&data);
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Err(Broken::Connection(error)));
+                }
+                Poll::Ready(None) if self.frames.is_empty() => return Poll::Ready(Ok(None)),
+                Poll::Ready(None) => return Poll::Ready(Err(Broken::Early)),
+                Poll::Pending => {
+                    if !std::mem::replace(&mut self.waiting, true) {
+                        let until = Instant::now() + self.read_timeout;
+                        self.silence.as_mut().reset(until);
+                    }
+                    ready!(self.silence.as_mut().poll(cx));
+                    return Poll::Ready(Err(Broken::Silent));
+                }
+            }
+        }
+    }
+}
+
+/// Why a stream ended that was not whole.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the connection to Bedrock broke")]
+    Connection(#[source] hyper::Error),
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+    #[error("the stream ended early")]
+    Early,
+    #[error("the stream stalled")]
+    Silent,
+}
+
+impl HasFault for Broken {
+    fn fault(&self) -> Fault {
+        Fault::new(match self {
+            Self::Connection(_) | Self::Corrupt(_) | Self::Early => FaultKind::Transport,
+            Self::Silent => FaultKind::Timeout,
+        })
+    }
+}
+
+impl From<Broken> for UpstreamError {
+    fn from(broken: Broken) -> Self {
+        let kind = broken.fault().kind();
+        UpstreamError::no_answer("the stream broke before its first content", broken, kind)
+    }
+}
