@@ -2,7 +2,7 @@ use std::{error::Error, fmt};
 
 use tokio::time::Duration;
 
-use crate::History;
+use crate::{Classified, History};
 
 /// A boxed error, the same type as `tower::BoxError`.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -134,7 +134,7 @@ impl Fault {
 
     /// Looks for a fault along an error's chain of sources.
     ///
-    /// Besides a [`Fault`], it knows two errors that every Tower stack meets:
+    /// Besides a [`Fault`] and an error that is [`Classified`], it knows two that every Tower stack meets:
     /// [`tokio::time::error::Elapsed`] is a [`FaultKind::Timeout`] and [`std::io::Error`] a
     /// [`FaultKind::Transport`].
     #[must_use]
@@ -142,6 +142,8 @@ impl Fault {
         sources(error).find_map(|error| {
             if let Some(fault) = error.downcast_ref::<Self>() {
                 Some(*fault)
+            } else if let Some(classified) = error.downcast_ref::<Classified>() {
+                Some(classified.fault())
             } else if error.is::<tokio::time::error::Elapsed>() {
                 Some(Self::new(FaultKind::Timeout))
             } else if error.is::<std::io::Error>() {

@@ -45,6 +45,7 @@
 
 mod answer;
 mod burndown;
+mod classified;
 mod classify;
 mod completion;
 mod context;
@@ -63,6 +64,7 @@ mod usage;
 pub use self::{
     answer::Answer,
     burndown::{Burndown, InvalidBurndown},
+    classified::Classified,
     classify::{ErrorResponse, retry_after},
     completion::{Completion, HasCompletion, Observers, Outcome},
     context::{Context, Priority, Tenant},
