@@ -1,0 +1,163 @@
+//! What clones and Regions share, and what dropping gives back.
+
+use std::sync::Arc;
+
+use aws_sdk_bedrockruntime::{Client, config::BehaviorVersion};
+use tokio::sync::Barrier;
+use tower::{Service, ServiceExt};
+use tower_bedrock_core::Target;
+use tower_bedrock_service::{BedrockInput, BedrockService};
+
+use crate::{
+    MODEL, ask, aws_config, converse, converse_stream, invoke_model, send,
+    server::{Reply, Server},
+    service, wire,
+};
+
+#[tokio::test]
+async fn clones_and_regions_share_connections() {
+    let server = Server::start(|request| {
+        if request.path.ends_with("stream") {
+            Reply::stream(&wire::whole())
+        } else {
+            Reply::json("{}")
+        }
+    })
+    .await;
+    let service = service(&server);
+
+    for region in ["us-east-1", "us-west-2", "eu-west-1", "us-east-1"] {
+        let clone = service.clone();
+        let invocation = converse()
+            .into_invocation(&region.parse().unwrap())
+            .unwrap();
+        send(&clone, invocation).await.unwrap();
+    }
+    // A stream that was read to its end gives its connection back.
+    let mut stream = ask(&service, converse_stream()).await.unwrap();
+    while stream.recv().await.unwrap().is_some() {}
+    drop(stream);
+    ask(&service, converse()).await.unwrap();
+
+    assert_eq!(server.requests().len(), 6);
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn regions_beyond_the_bound_make_room() {
+    let server = Server::always(Reply::json("{}")).await;
+    let config = aws_config().endpoint_url(server.url()).build();
+    for max_regions in [1, 2] {
+        let service = BedrockService::builder()
+            .max_regions(max_regions)
+            .build(&config)
+            .unwrap();
+        for n in 0..20 {
+            let target = Target::parse(&format!("us-east-{}", n % 5), MODEL).unwrap();
+            let invocation = service.invocation(converse()).unwrap();
+            let mut invocation = invocation;
+            tower_bedrock_core::HasTarget::set_target(&mut invocation, target);
+            send(&service, invocation).await.unwrap();
+        }
+        let shown = format!("{service:?}");
+        let kept: usize = shown
+            .split("regions: ")
+            .nth(1)
+            .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next())
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!(kept <= max_regions, "{shown}");
+    }
+    let regions: Vec<_> = server
+        .requests()
+        .iter()
+        .map(|r| r.region().to_owned())
+        .collect();
+    let wanted: Vec<_> = (0..40).map(|n| format!("us-east-{}", n % 5)).collect();
+    assert_eq!(regions, wanted);
+}
+
+#[tokio::test]
+async fn connections_to_a_host_can_be_bounded() {
+    let server = Server::always(Reply::json("{}")).await;
+    let config = aws_config().endpoint_url(server.url()).build();
+    let service = BedrockService::builder()
+        .max_connections_per_host(2)
+        .build(&config)
+        .unwrap();
+    let calls = (0..20).map(|_| ask(&service, converse()));
+    for answer in futures_util::future::join_all(calls).await {
+        answer.unwrap();
+    }
+    assert!(server.connections() <= 2, "{}", server.connections());
+}
+
+#[tokio::test]
+async fn dropping_a_call_hangs_up() {
+    let frames = [wire::start()];
+    let replies = [
+        Reply::silence(),
+        // The answer to the whole request has begun, its content has not.
+        Reply::cut_stream(&frames).hang(),
+    ];
+    for reply in replies {
+        let arrived = Arc::new(Barrier::new(2));
+        let server = {
+            let arrived = Arc::clone(&arrived);
+            Server::start(move |_| {
+                let arrived = Arc::clone(&arrived);
+                tokio::spawn(async move { arrived.wait().await });
+                reply.clone()
+            })
+            .await
+        };
+        let service = service(&server);
+        let invocation = service.invocation(converse_stream()).unwrap();
+        let call = service.oneshot(invocation);
+        tokio::select! {
+            _ = call => panic!("answered"),
+            _ = arrived.wait() => {}
+        }
+        server.hang_up().await;
+        server.only_request();
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_never_polled_sends_nothing() {
+    let server = Server::always(Reply::json("{}")).await;
+    let service = service(&server);
+    let invocation = service.invocation(converse()).unwrap();
+    drop(service.clone().call(invocation));
+    ask(&service, invoke_model("{}")).await.unwrap();
+    assert!(server.only_request().path.ends_with("/invoke"));
+}
+
+#[tokio::test]
+async fn a_client_of_ones_own_keeps_its_configuration_but_not_its_retries() {
+    let server = Server::always(Reply::error(429, "ThrottlingException", "Too many tokens.")).await;
+    let config = aws_sdk_bedrockruntime::config::Builder::from(
+        &aws_config().endpoint_url(server.url()).build(),
+    )
+    .behavior_version(BehaviorVersion::latest())
+    .build();
+    let client = Client::from_conf(config);
+    let service = BedrockService::from_client(&client).unwrap();
+    assert_eq!(service.default_region().unwrap().as_str(), "us-east-1");
+    ask(&service, converse()).await.unwrap_err();
+
+    // Another Region, by the same configuration.
+    let invocation = converse()
+        .into_invocation(&"eu-west-1".parse().unwrap())
+        .unwrap();
+    send(&service, invocation).await.unwrap_err();
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[1].region(), "eu-west-1");
+
+    // The SDK's own client is there too, for what is no service here.
+    let client = service.client(&"us-west-2".parse().unwrap());
+    client.converse().model_id(MODEL).send().await.unwrap_err();
+    assert_eq!(server.requests()[2].region(), "us-west-2");
+}
