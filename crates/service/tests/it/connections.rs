@@ -1,8 +1,19 @@
 //! What clones and Regions share, and what dropping gives back.
 
-use std::sync::Arc;
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+};
 
-use aws_sdk_bedrockruntime::{Client, config::BehaviorVersion};
+use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_sdk_bedrockruntime::{
+    Client,
+    config::{BehaviorVersion, Credentials, SharedCredentialsProvider},
+};
 use tokio::sync::Barrier;
 use tower::{Service, ServiceExt};
 use tower_bedrock_core::Target;
@@ -91,6 +102,123 @@ async fn connections_to_a_host_can_be_bounded() {
         answer.unwrap();
     }
     assert!(server.connections() <= 2, "{}", server.connections());
+}
+
+#[tokio::test]
+async fn calls_dropped_at_any_point_leak_no_connection() {
+    let server = Server::start(|request| {
+        if request.path.ends_with("stream") {
+            Reply::stream(&wire::whole())
+        } else {
+            Reply::json("{}")
+        }
+    })
+    .await;
+    let config = aws_config().endpoint_url(server.url()).build();
+    // Two, so that a lost one would soon be missed.
+    let service = BedrockService::builder()
+        .max_connections_per_host(2)
+        .build(&config)
+        .unwrap();
+    let mut finished = 0;
+    for polls in 0..100 {
+        let unary = up_to(polls, ask(&service, converse()));
+        let streamed = up_to(polls, async {
+            let mut stream = ask(&service, converse_stream()).await.unwrap();
+            while stream.recv().await.unwrap().is_some() {}
+        });
+        let (unary, streamed) = tokio::join!(unary, streamed);
+        finished += usize::from(unary.is_some()) + usize::from(streamed.is_some());
+    }
+    assert!((1..200).contains(&finished), "{finished}");
+    ask(&service, converse()).await.unwrap();
+}
+
+/// Drops a future after so many polls.
+async fn up_to<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = Box::pin(future);
+    let mut left = polls;
+    poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        // Polled again at once, so that the server gets no further than chance has it.
+        cx.waker().wake_by_ref();
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn regions_share_credentials() {
+    #[derive(Debug, Clone, Default)]
+    struct Counting(Arc<AtomicUsize>);
+
+    impl ProvideCredentials for Counting {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+            future::ProvideCredentials::ready(Ok(credentials))
+        }
+    }
+
+    let server = Server::always(Reply::json("{}")).await;
+    let provider = Counting::default();
+    let config = aws_config()
+        .endpoint_url(server.url())
+        .credentials_provider(SharedCredentialsProvider::new(provider.clone()))
+        .build();
+    let service = BedrockService::new(&config).unwrap();
+    for region in ["us-east-1", "us-west-2", "eu-west-1"] {
+        let invocation = converse()
+            .into_invocation(&region.parse().unwrap())
+            .unwrap();
+        send(&service, invocation).await.unwrap();
+    }
+    assert_eq!(provider.0.load(Ordering::SeqCst), 1);
+}
+
+/// What the kernel says of the connection to a port: its timer (2 is keep-alive), in ticks of 10 ms.
+#[cfg(target_os = "linux")]
+fn timer_of_connection_to(port: u16) -> (u8, u64) {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let remote = format!(":{port:04X}");
+    let line = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .find(|fields| fields[2].ends_with(&remote))
+        .unwrap();
+    let (timer, ticks) = line[5].split_once(':').unwrap();
+    (
+        timer.parse().unwrap(),
+        u64::from_str_radix(ticks, 16).unwrap(),
+    )
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn silent_connections_are_kept_alive() {
+    let server = Server::always(Reply::json("{}")).await;
+    let config = aws_config().endpoint_url(server.url()).build();
+    let service = BedrockService::new(&config).unwrap();
+    ask(&service, converse()).await.unwrap();
+    let (timer, ticks) = timer_of_connection_to(server.port());
+    assert_eq!(timer, 2);
+    assert!(ticks <= 4_500, "{ticks}");
+    drop(service);
+
+    let server = Server::always(Reply::json("{}")).await;
+    let config = aws_config().endpoint_url(server.url()).build();
+    let service = BedrockService::builder()
+        .tcp_keepalive(None)
+        .build(&config)
+        .unwrap();
+    ask(&service, converse()).await.unwrap();
+    assert_eq!(timer_of_connection_to(server.port()).0, 0);
 }
 
 #[tokio::test]

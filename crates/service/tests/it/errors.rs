@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
 use aws_sdk_bedrockruntime::{
     config::{Region, SharedCredentialsProvider},
     error::SdkError,
@@ -182,17 +183,13 @@ async fn missing_credentials_are_the_callers_mistake() {
     #[derive(Debug)]
     struct None;
 
-    impl aws_credential_types::provider::ProvideCredentials for None {
-        fn provide_credentials<'a>(
-            &'a self,
-        ) -> aws_credential_types::provider::future::ProvideCredentials<'a>
+    impl ProvideCredentials for None {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
         where
             Self: 'a,
         {
-            use aws_credential_types::provider::error::CredentialsError;
-            aws_credential_types::provider::future::ProvideCredentials::ready(Err(
-                CredentialsError::not_loaded("none here"),
-            ))
+            let none = CredentialsError::not_loaded("none here");
+            future::ProvideCredentials::ready(Err(none))
         }
     }
 
