@@ -236,10 +236,6 @@ impl Builder {
         self.set_http_client(config, &mut builder)?;
 
         let clients = Clients::new(builder.build(), max_regions);
-        // Now and not at the first call: the root certificates are read from disk.
-        if let Some(region) = &default_region {
-            clients.get(region);
-        }
         Ok(BedrockService::from_parts(clients, default_region, limits))
     }
 

@@ -12,14 +12,16 @@ use tower_bedrock_core::Region;
 /// Bounded, because whoever names Regions may be a client of a gateway: the ones that are not called
 /// make room for those that are.
 pub(crate) struct Clients {
-    config: Config,
+    template: Client,
     by_region: Cache<Region, Client>,
 }
 
 impl Clients {
     pub(crate) fn new(config: Config, max_regions: usize) -> Self {
         Self {
-            config,
+            // Now and not at the first call: root certificates are read from disk, and a configuration that
+            // the SDK would refuse is refused at start.
+            template: Client::from_conf(config),
             by_region: Cache::new(max_regions),
         }
     }
@@ -36,7 +38,7 @@ impl Clients {
 
     fn make(&self, region: &Region) -> Client {
         let region = config::Region::new(region.as_str().to_owned());
-        Client::from_conf(self.config.to_builder().region(region).build())
+        Client::from_conf(self.template.config().to_builder().region(region).build())
     }
 }
 

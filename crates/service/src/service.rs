@@ -8,12 +8,15 @@ use std::{
 use aws_sdk_bedrockruntime::Client;
 use aws_types::SdkConfig;
 use tokio::time::{Instant, timeout_at};
-use tower_bedrock_core::{HasDemand, HasTarget, Invocation, ModelId, Region};
+use tower_bedrock_core::{HasDemand, HasTarget, Invocation, Region, Target};
 use tower_service::Service;
 
 use crate::{
-    BedrockInput, Builder, Error, InvalidConfig, InvalidInput, ResponseFuture, builder::Limits,
-    clients::Clients, error::Local, input::CallOptions,
+    BedrockInput, Builder, Error, InvalidConfig, InvalidInput, ResponseFuture,
+    builder::Limits,
+    clients::Clients,
+    error::Local,
+    input::{self, CallOptions},
 };
 
 /// Amazon Bedrock's runtime as a Tower service: the leaf of a stack, over the AWS SDK.
@@ -79,6 +82,11 @@ use crate::{
 /// Cheap. Clones share everything: the SDK's clients, one for each Region, made when it is first called; the
 /// credentials; and one pool of HTTP connections.
 ///
+/// # Runtime
+///
+/// Connections live on the Tokio runtime of the first call. A service cannot be used on another one after
+/// that has shut down.
+///
 /// # Cancel safety
 ///
 /// Dropping the response future, or a stream, cancels the HTTP request.
@@ -106,8 +114,11 @@ impl BedrockService {
     }
 
     /// A service with the configuration of an SDK client: its credentials, endpoint, HTTP client and
-    /// interceptors; see [`Builder`] for what is changed. Calls for other Regions than the client's use the
-    /// same configuration.
+    /// interceptors; see [`Builder`] for what is changed.
+    ///
+    /// Calls for other Regions than the client's use the same configuration, so with an endpoint URL of its
+    /// own they go there too, signed for the Region they name. An interceptor sees a call's input from
+    /// `modify_before_serialization` on; in `read_before_execution` it is still empty.
     ///
     /// # Errors
     ///
@@ -148,12 +159,10 @@ impl BedrockService {
     ///
     /// [`InvalidInput`] where the input names no model, or where there is no Region to send it to.
     pub fn invocation<I: BedrockInput>(&self, input: I) -> Result<Invocation<I>, InvalidInput> {
-        let model = input.model_id().and_then(|id| id.parse::<ModelId>().ok());
-        let region = match model.as_ref().and_then(ModelId::region) {
-            Some(region) => region,
-            None => self.default_region().ok_or(InvalidInput::NO_REGION)?,
-        };
-        input.into_invocation(region)
+        let model = input::model(&input)?;
+        let region = model.region().or(self.default_region());
+        let target = Target::new(region.ok_or(InvalidInput::NO_REGION)?.clone(), model);
+        Ok(input::envelope(input, target))
     }
 
     /// The SDK's client for a Region, for the operations that are no service here.
@@ -182,14 +191,14 @@ impl<I: BedrockInput> Service<Invocation<I>> for BedrockService {
             (limits.operation_timeout, "answer")
         };
         let deadline = invocation.context().deadline();
-        let until = deadline.map_or(started + limit, |deadline| deadline.min(started + limit));
+        let until = deadline.unwrap_or(started + limit).min(started + limit);
         let client = self.client(invocation.target().region());
         let options = CallOptions {
             started,
             idle_timeout: limits.idle_timeout,
         };
         ResponseFuture::new(async move {
-            if deadline.is_some_and(|deadline| deadline <= started) {
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Err(Error::local(Local::DeadlinePassed));
             }
             let (target, demand) = (invocation.target().clone(), invocation.demand());

@@ -5,6 +5,8 @@ mod count_tokens;
 mod envelope;
 mod invoke_model;
 
+use std::{error::Error as StdError, fmt};
+
 use aws_sdk_bedrockruntime::Client;
 use tokio::time::{Duration, Instant};
 use tower_bedrock_core::{
@@ -57,10 +59,18 @@ pub trait BedrockInput: sealed::Operation {
     ///
     /// [`InvalidInput`] where the input names no model, or one that cannot be.
     fn into_invocation(self, region: &Region) -> Result<Invocation<Self>, InvalidInput> {
-        let model: ModelId = self.model_id().ok_or(InvalidInput::NO_MODEL)?.parse()?;
-        let demand = self.demand();
-        Ok(Invocation::new(Target::new(region.clone(), model), self).with_demand(demand))
+        let target = Target::new(region.clone(), model(&self)?);
+        Ok(envelope(self, target))
     }
+}
+
+pub(crate) fn model(input: &impl BedrockInput) -> Result<ModelId, InvalidInput> {
+    Ok(input.model_id().ok_or(InvalidInput::NO_MODEL)?.parse()?)
+}
+
+pub(crate) fn envelope<I: BedrockInput>(input: I, target: Target) -> Invocation<I> {
+    let demand = input.demand();
+    Invocation::new(target, input).with_demand(demand)
 }
 
 /// An input that names no place to send it to.
@@ -79,8 +89,8 @@ impl InvalidInput {
     pub(crate) const NO_REGION: Self = Self(Reason::NoRegion);
 }
 
-impl std::fmt::Display for InvalidInput {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for InvalidInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Reason::NoModel => f.write_str("the input names no model: set its `model_id`"),
             Reason::NoRegion => f.write_str(
@@ -92,8 +102,8 @@ impl std::fmt::Display for InvalidInput {
     }
 }
 
-impl std::error::Error for InvalidInput {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl StdError for InvalidInput {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
         static VALIDATION: Fault = Fault::new(FaultKind::Validation);
         Some(&VALIDATION)
     }

@@ -116,3 +116,15 @@ fn what_is_set_here_goes_before_the_aws_configuration_and_that_before_the_defaul
     let service = builder.build(&configured).unwrap();
     assert_eq!(timeouts(&service), (Some(seconds(1)), Some(seconds(9))));
 }
+
+#[test]
+fn what_is_handed_out_can_be_sent_between_threads() {
+    fn send<T: Send>() {}
+    fn send_sync<T: Send + Sync + Clone>() {}
+    send::<tower_bedrock_service::ConverseEvents>();
+    send::<tower_bedrock_service::InvokeModelChunks>();
+    send::<tower_bedrock_service::ResponseFuture<()>>();
+    send_sync::<BedrockService>();
+    fn error<T: std::error::Error + Send + Sync>() {}
+    error::<tower_bedrock_service::Error>();
+}

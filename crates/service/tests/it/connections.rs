@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
@@ -12,7 +12,12 @@ use std::{
 use aws_credential_types::provider::{ProvideCredentials, future};
 use aws_sdk_bedrockruntime::{
     Client,
-    config::{BehaviorVersion, Credentials, SharedCredentialsProvider},
+    config::{
+        BehaviorVersion, ConfigBag, Credentials, Intercept, RuntimeComponents,
+        SharedCredentialsProvider, interceptors::BeforeSerializationInterceptorContextMut,
+    },
+    error::BoxError,
+    operation::converse::ConverseInput,
 };
 use tokio::sync::Barrier;
 use tower::{Service, ServiceExt};
@@ -180,6 +185,49 @@ async fn regions_share_credentials() {
         send(&service, invocation).await.unwrap();
     }
     assert_eq!(provider.0.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn interceptors_of_ones_own_see_the_input() {
+    #[derive(Debug, Clone, Default)]
+    struct Reading(Arc<Mutex<Vec<String>>>);
+
+    #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+    impl Intercept for Reading {
+        fn name(&self) -> &'static str {
+            "Reading"
+        }
+
+        fn modify_before_serialization(
+            &self,
+            context: &mut BeforeSerializationInterceptorContextMut<'_>,
+            _: &RuntimeComponents,
+            _: &mut ConfigBag,
+        ) -> Result<(), BoxError> {
+            let input = context.input_mut().downcast_mut::<ConverseInput>().unwrap();
+            let read = input.model_id.clone().unwrap();
+            self.0.lock().unwrap().push(read);
+            input.request_metadata = Some([("seen".to_owned(), "yes".to_owned())].into());
+            Ok(())
+        }
+    }
+
+    let server = Server::always(Reply::json("{}")).await;
+    let reading = Reading::default();
+    let config = aws_sdk_bedrockruntime::config::Builder::from(
+        &aws_config().endpoint_url(server.url()).build(),
+    )
+    .behavior_version(BehaviorVersion::latest())
+    .interceptor(reading.clone())
+    .build();
+    let service = BedrockService::from_client(&Client::from_conf(config)).unwrap();
+    ask(&service, converse()).await.unwrap();
+
+    assert_eq!(*reading.0.lock().unwrap(), [MODEL]);
+    assert_eq!(
+        server.only_request().json()["requestMetadata"]["seen"],
+        "yes"
+    );
 }
 
 /// What the kernel says of the connection to a port: its timer (2 is keep-alive), in ticks of 10 ms.

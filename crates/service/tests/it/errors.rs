@@ -6,13 +6,13 @@ use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError
 use aws_sdk_bedrockruntime::{
     config::{Region, SharedCredentialsProvider},
     error::SdkError,
-    operation::converse::ConverseError,
+    operation::converse::{ConverseError, ConverseInput},
 };
 use aws_types::SdkConfig;
 use tokio::net::TcpListener;
 use tower::BoxError;
 use tower_bedrock_core::{Fault, FaultKind, HasFault};
-use tower_bedrock_service::{BedrockService, Error};
+use tower_bedrock_service::{BedrockService, Error, InvalidInput};
 
 use crate::{
     ask, aws_config, converse, converse_stream, invoke_model,
@@ -163,6 +163,8 @@ async fn a_broken_connection_is_transport_wherever_it_breaks() {
             "{bytes} bytes: {error}"
         );
     }
+    let other = error_of(Reply::raw("SSH-2.0-OpenSSH_9.9\r\n\r\n")).await;
+    assert_eq!(other.fault().kind(), FaultKind::Transport, "{other}");
     let garbled = error_of(Reply::json(r#"{"stopReason":"#)).await;
     assert_eq!(garbled.fault().kind(), FaultKind::Transport, "{garbled}");
 }
@@ -227,6 +229,19 @@ async fn a_boxed_error_still_says_what_went_wrong() {
         chain.last().unwrap().contains("Too many tokens."),
         "{chain:?}"
     );
+}
+
+#[tokio::test]
+async fn a_wrong_input_becomes_an_error_of_the_service() {
+    async fn fallible(service: &BedrockService) -> Result<(), Error> {
+        service.invocation(ConverseInput::builder().build().unwrap())?;
+        Ok(())
+    }
+
+    let service = BedrockService::new(&aws_config().build()).unwrap();
+    let error = fallible(&service).await.unwrap_err();
+    assert_eq!(error.fault().kind(), FaultKind::Validation);
+    assert!(error.downcast_ref::<InvalidInput>().is_some());
 }
 
 #[test]

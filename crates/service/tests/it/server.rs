@@ -73,6 +73,14 @@ impl Reply {
         }
     }
 
+    /// What is no HTTP.
+    pub(crate) fn raw(bytes: &str) -> Self {
+        Self {
+            bytes: bytes.as_bytes().to_vec(),
+            then: Then::Close,
+        }
+    }
+
     pub(crate) fn json(body: &str) -> Self {
         Self::new(200, &[("content-type", "application/json")], body)
     }

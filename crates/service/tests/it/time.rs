@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use aws_sdk_bedrockruntime::types::ConverseStreamOutput as Event;
 use aws_smithy_async::time::TimeSource;
 use tokio::time::{Duration, Instant, sleep};
+use tower::Service;
 use tower_bedrock_core::{Context, FaultKind, HasCompletion, HasFault};
 use tower_bedrock_service::{BedrockService, Builder};
 
@@ -238,6 +239,14 @@ async fn a_call_whose_deadline_has_passed_is_not_sent() {
         .unwrap()
         .with_context(context);
     let error = send(&service, invocation).await.unwrap_err();
+    assert_eq!(error.fault().kind(), FaultKind::DeadlineExceeded);
+
+    // Nor one whose deadline passes before it is first polled.
+    let context = Context::new().with_deadline(Instant::now() + seconds(10));
+    let invocation = service.invocation(converse()).unwrap();
+    let call = service.clone().call(invocation.with_context(context));
+    sleep(seconds(20)).await;
+    let error = call.await.unwrap_err();
     assert_eq!(error.fault().kind(), FaultKind::DeadlineExceeded);
     assert_eq!(memory.calls(), 0);
 }
