@@ -1,6 +1,6 @@
 //! What can be set, and what is set where nobody says.
 
-use std::{fmt, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 use aws_sdk_bedrockruntime::{
     Client, Config,
@@ -12,13 +12,14 @@ use aws_sdk_bedrockruntime::{
 };
 use aws_types::SdkConfig;
 use tokio::time::Duration;
-use tower_bedrock_core::Region;
+use tower_bedrock_core::{InvalidRegion, Region};
 
 use crate::{
-    BedrockService,
+    BedrockService, InvalidConfig,
     call::CallInterceptor,
     clients::Clients,
     http::{self, PoolSettings},
+    invalid_config::check,
 };
 
 /// Sets timeouts and the connection pool of a [`BedrockService`].
@@ -75,15 +76,6 @@ pub(crate) struct Limits {
     pub(crate) operation_timeout: Duration,
     pub(crate) first_event_timeout: Duration,
     pub(crate) idle_timeout: Duration,
-}
-
-/// A setting that cannot be.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field} is {value}: expected {expected}")]
-pub struct InvalidConfig {
-    field: &'static str,
-    value: String,
-    expected: String,
 }
 
 /// From a millisecond to a day: shorter is a unit mistaken, longer is no timeout.
@@ -288,10 +280,9 @@ impl Builder {
             max_connections_per_host: self.max_connections_per_host,
             tcp_keepalive,
         })
-        .map_err(|error| InvalidConfig {
-            field: "the connection pool",
-            value: error.to_string(),
-            expected: "settings that the SDK's HTTP client accepts".to_owned(),
+        .map_err(|error| {
+            let expected = "settings that the SDK's HTTP client accepts";
+            InvalidConfig::new("the connection pool", error.to_string(), expected)
         })?;
         builder.set_http_client(Some(client));
         Ok(())
@@ -308,13 +299,11 @@ impl Builder {
             ("tcp_keepalive", self.tcp_keepalive.is_some()),
         ];
         match set.into_iter().find(|(_, set)| *set) {
-            Some((field, _)) => Err(InvalidConfig {
+            Some((field, _)) => Err(InvalidConfig::new(
                 field,
-                value: "set".to_owned(),
-                expected: "it to be unset, as the AWS configuration brings an HTTP client with a \
-                           pool of its own"
-                    .to_owned(),
-            }),
+                "set",
+                "it to be unset, as the AWS configuration brings an HTTP client with a pool of its own",
+            )),
             None => Ok(()),
         }
     }
@@ -324,10 +313,10 @@ fn default_region(config: &Config) -> Result<Option<Region>, InvalidConfig> {
     let Some(region) = config.region() else {
         return Ok(None);
     };
-    let region = region.as_ref().parse().map_err(|error| InvalidConfig {
-        field: "the AWS configuration's region",
-        value: format!("{:?}", region.as_ref()),
-        expected: format!("a Region's name ({error})"),
+    let region = region.as_ref().parse().map_err(|error: InvalidRegion| {
+        let value = format!("{:?}", region.as_ref());
+        let expected = format!("a Region's name ({error})");
+        InvalidConfig::new("the AWS configuration's region", value, expected)
     })?;
     Ok(Some(region))
 }
@@ -340,19 +329,4 @@ fn timeout(
     let timeout = set.unwrap_or(default);
     check(field, &timeout, &TIMEOUTS)?;
     Ok(timeout)
-}
-
-fn check<T: PartialOrd + fmt::Debug>(
-    field: &'static str,
-    value: &T,
-    accepted: &RangeInclusive<T>,
-) -> Result<(), InvalidConfig> {
-    if accepted.contains(value) {
-        return Ok(());
-    }
-    Err(InvalidConfig {
-        field,
-        value: format!("{value:?}"),
-        expected: format!("{:?} to {:?}", accepted.start(), accepted.end()),
-    })
 }

@@ -11,7 +11,7 @@ use aws_sdk_bedrockruntime::{
     },
     error::BoxError,
 };
-use aws_smithy_runtime_api::client::interceptors::{context::Input, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::interceptors::context::Input;
 use tower_bedrock_core::TokenUsage;
 
 use crate::usage;
@@ -53,7 +53,6 @@ where
 #[derive(Debug)]
 pub(crate) struct CallInterceptor;
 
-#[dyn_dispatch_hint]
 impl Intercept for CallInterceptor {
     fn name(&self) -> &'static str {
         "TowerBedrockCall"

@@ -57,16 +57,18 @@ mod error;
 mod future;
 mod http;
 mod input;
+mod invalid_config;
 mod measure;
 mod service;
 mod stream;
 mod usage;
 
 pub use self::{
-    builder::{Builder, InvalidConfig},
+    builder::Builder,
     error::Error,
     future::ResponseFuture,
     input::{BedrockInput, InvalidInput},
+    invalid_config::InvalidConfig,
     service::BedrockService,
     stream::{ConverseEvents, EventStream, InvokeModelChunks, StreamEvent},
 };

@@ -128,9 +128,8 @@ fn name(text: &str) -> Option<Box<str>> {
 }
 
 fn of_connector(error: &ConnectorError) -> (Origin, Fault) {
-    let origin = Origin::NoAnswer;
     if error.is_timeout() {
-        return (origin, FaultKind::Timeout.into());
+        return (Origin::NoAnswer, FaultKind::Timeout.into());
     }
     if error.is_io() {
         return NO_ANSWER;

@@ -51,7 +51,7 @@ async fn converse_tells_its_usage_from_the_body() {
 
 #[tokio::test]
 async fn an_answer_without_usage_does_not_claim_to_cost_nothing() {
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let answer = ask(&service(&server), converse()).await.unwrap();
     assert_eq!(answer.usage(), None);
 }

@@ -32,14 +32,7 @@ use crate::{
 
 #[tokio::test]
 async fn clones_and_regions_share_connections() {
-    let server = Server::start(|request| {
-        if request.path.ends_with("stream") {
-            Reply::stream(&wire::whole())
-        } else {
-            Reply::json("{}")
-        }
-    })
-    .await;
+    let server = Server::healthy().await;
     let service = service(&server);
 
     for region in ["us-east-1", "us-west-2", "eu-west-1", "us-east-1"] {
@@ -61,7 +54,7 @@ async fn clones_and_regions_share_connections() {
 
 #[tokio::test]
 async fn regions_beyond_the_bound_make_room() {
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let config = aws_config().endpoint_url(server.url()).build();
     for max_regions in [1, 2] {
         let service = BedrockService::builder()
@@ -96,7 +89,7 @@ async fn regions_beyond_the_bound_make_room() {
 
 #[tokio::test]
 async fn connections_to_a_host_can_be_bounded() {
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let config = aws_config().endpoint_url(server.url()).build();
     let service = BedrockService::builder()
         .max_connections_per_host(2)
@@ -111,14 +104,7 @@ async fn connections_to_a_host_can_be_bounded() {
 
 #[tokio::test]
 async fn calls_dropped_at_any_point_leak_no_connection() {
-    let server = Server::start(|request| {
-        if request.path.ends_with("stream") {
-            Reply::stream(&wire::whole())
-        } else {
-            Reply::json("{}")
-        }
-    })
-    .await;
+    let server = Server::healthy().await;
     let config = aws_config().endpoint_url(server.url()).build();
     // Two, so that a lost one would soon be missed.
     let service = BedrockService::builder()
@@ -171,7 +157,7 @@ async fn regions_share_credentials() {
         }
     }
 
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let provider = Counting::default();
     let config = aws_config()
         .endpoint_url(server.url())
@@ -192,7 +178,6 @@ async fn interceptors_of_ones_own_see_the_input() {
     #[derive(Debug, Clone, Default)]
     struct Reading(Arc<Mutex<Vec<String>>>);
 
-    #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
     impl Intercept for Reading {
         fn name(&self) -> &'static str {
             "Reading"
@@ -212,7 +197,7 @@ async fn interceptors_of_ones_own_see_the_input() {
         }
     }
 
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let reading = Reading::default();
     let config = aws_sdk_bedrockruntime::config::Builder::from(
         &aws_config().endpoint_url(server.url()).build(),
@@ -230,43 +215,46 @@ async fn interceptors_of_ones_own_see_the_input() {
     );
 }
 
-/// What the kernel says of the connection to a port: its timer (2 is keep-alive), in ticks of 10 ms.
+/// The time after which the kernel would send a keep-alive probe to the server, in ticks of 10 ms.
 #[cfg(target_os = "linux")]
-fn timer_of_connection_to(port: u16) -> (u8, u64) {
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let remote = format!(":{port:04X}");
-    let line = table
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .find(|fields| fields[2].ends_with(&remote))
-        .unwrap();
-    let (timer, ticks) = line[5].split_once(':').unwrap();
-    (
-        timer.parse().unwrap(),
-        u64::from_str_radix(ticks, 16).unwrap(),
-    )
+async fn ticks_to_keepalive(server: &Server) -> Option<u64> {
+    const ESTABLISHED: &str = "01";
+    let remote = format!("0100007F:{:04X}", server.port());
+    loop {
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let connection = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .find(|fields| fields[2] == remote && fields[3] == ESTABLISHED)
+            .unwrap();
+        let (timer, ticks) = connection[5].split_once(':').unwrap();
+        match timer {
+            "00" => return None,
+            "02" => return Some(u64::from_str_radix(ticks, 16).unwrap()),
+            // Something is still to be acknowledged.
+            _ => tokio::task::yield_now().await,
+        }
+    }
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn silent_connections_are_kept_alive() {
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let config = aws_config().endpoint_url(server.url()).build();
     let service = BedrockService::new(&config).unwrap();
     ask(&service, converse()).await.unwrap();
-    let (timer, ticks) = timer_of_connection_to(server.port());
-    assert_eq!(timer, 2);
+    let ticks = ticks_to_keepalive(&server).await.unwrap();
     assert!(ticks <= 4_500, "{ticks}");
-    drop(service);
 
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let config = aws_config().endpoint_url(server.url()).build();
     let service = BedrockService::builder()
         .tcp_keepalive(None)
         .build(&config)
         .unwrap();
     ask(&service, converse()).await.unwrap();
-    assert_eq!(timer_of_connection_to(server.port()).0, 0);
+    assert_eq!(ticks_to_keepalive(&server).await, None);
 }
 
 #[tokio::test]
@@ -302,7 +290,7 @@ async fn dropping_a_call_hangs_up() {
 
 #[tokio::test]
 async fn a_call_that_is_never_polled_sends_nothing() {
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let service = service(&server);
     let invocation = service.invocation(converse()).unwrap();
     drop(service.clone().call(invocation));

@@ -14,9 +14,8 @@ use tower_bedrock_core::{Demand, HasDemand, HasTarget, Invocation, ServiceTier, 
 use tower_bedrock_service::{BedrockInput, BedrockService};
 
 use crate::{
-    MODEL, ask, aws_config, converse, converse_stream, invoke_model, message, send,
-    server::{Reply, Server},
-    service, wire,
+    MODEL, ask, aws_config, converse, converse_stream, invoke_model, message, send, server::Server,
+    service,
 };
 
 fn schema() -> Document {
@@ -75,7 +74,7 @@ fn full() -> ConverseInput {
 
 #[tokio::test]
 async fn an_input_arrives_as_the_sdk_itself_would_send_it() {
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     ask(&service(&server), full()).await.unwrap();
 
     // The same, by the SDK alone.
@@ -113,14 +112,7 @@ async fn an_input_arrives_as_the_sdk_itself_would_send_it() {
 
 #[tokio::test]
 async fn the_envelope_overrides_model_region_tier_and_output_bound() {
-    let server = Server::start(|request| {
-        if request.path.ends_with("stream") {
-            Reply::stream(&wire::whole())
-        } else {
-            Reply::json("{}")
-        }
-    })
-    .await;
+    let server = Server::healthy().await;
     let service = service(&server);
     let target = Target::parse("eu-west-1", "eu.amazon.nova-lite-v1:0")
         .unwrap()
@@ -148,7 +140,7 @@ async fn the_envelope_overrides_model_region_tier_and_output_bound() {
 
 #[tokio::test]
 async fn what_the_envelope_leaves_open_stays_as_it_is() {
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let target = Target::parse("us-east-1", MODEL).unwrap();
     send(&service(&server), Invocation::new(target, full()))
         .await
@@ -161,7 +153,7 @@ async fn what_the_envelope_leaves_open_stays_as_it_is() {
 
 #[tokio::test]
 async fn a_bound_beyond_the_api_is_the_most_it_can_say() {
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let service = service(&server);
     let mut invocation = service.invocation(converse()).unwrap();
     assert!(invocation.set_max_output_tokens(u64::MAX));
@@ -173,7 +165,7 @@ async fn a_bound_beyond_the_api_is_the_most_it_can_say() {
 
 #[tokio::test]
 async fn a_body_is_sent_as_it_was_given() {
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let service = service(&server);
     let body = "{ \"max_tokens\" : 300,\n \"é\":1}";
     let mut invocation = service.invocation(invoke_model(body)).unwrap();
@@ -208,7 +200,7 @@ fn an_input_is_measured_once() {
 
 #[tokio::test]
 async fn an_invocation_needs_a_model_and_a_region() {
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let with_region = service(&server);
     let nameless = ConverseInput::builder().build().unwrap();
     let error = with_region.invocation(nameless).unwrap_err();

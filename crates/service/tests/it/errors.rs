@@ -195,7 +195,7 @@ async fn missing_credentials_are_the_callers_mistake() {
         }
     }
 
-    let server = Server::always(Reply::json("{}")).await;
+    let server = Server::healthy().await;
     let config = SdkConfig::builder()
         .region(Region::new("us-east-1"))
         .endpoint_url(server.url())

@@ -5,6 +5,7 @@
 
 mod call;
 mod canary;
+mod chunks;
 mod config;
 mod connections;
 mod envelope;
@@ -13,6 +14,7 @@ mod memory;
 mod server;
 mod stream;
 mod time;
+mod told;
 mod wire;
 
 use aws_sdk_bedrockruntime::{

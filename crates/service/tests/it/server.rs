@@ -15,6 +15,8 @@ use tokio::{
     sync::Notify,
 };
 
+use crate::wire;
+
 /// One answer: what to send, and then.
 #[derive(Clone)]
 pub(crate) struct Reply {
@@ -155,6 +157,18 @@ impl Server {
     /// Answers every request with the same.
     pub(crate) async fn always(reply: Reply) -> Self {
         Self::start(move |_| reply.clone()).await
+    }
+
+    /// Answers with the least there is: an empty object, or a whole stream.
+    pub(crate) async fn healthy() -> Self {
+        Self::start(|request| {
+            if request.path.ends_with("stream") {
+                Reply::stream(&wire::whole())
+            } else {
+                Reply::json("{}")
+            }
+        })
+        .await
     }
 
     pub(crate) async fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {

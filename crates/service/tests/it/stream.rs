@@ -2,21 +2,22 @@
 
 use std::{
     pin::pin,
-    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
 };
 
-use aws_sdk_bedrockruntime::types::{ConverseStreamOutput as Event, ResponseStream};
+use aws_sdk_bedrockruntime::types::ConverseStreamOutput as Event;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::time::Duration;
-use tower_bedrock_core::{Completion, FaultKind, HasCompletion, HasFault, Outcome, TokenUsage};
-use tower_bedrock_service::{ConverseEvents, Error, EventStream, StreamEvent};
+use tower_bedrock_core::{FaultKind, HasFault, Outcome, TokenUsage};
+use tower_bedrock_service::{BedrockService, ConverseEvents, Error};
 
 use crate::{
-    ask, aws_config, converse_stream, invoke_model_stream,
+    ask, aws_config, converse_stream,
     memory::{Memory, Piece},
     server::{Reply, Server},
-    service, wire,
+    service,
+    told::Told,
+    wire,
 };
 
 const USAGE: TokenUsage = TokenUsage {
@@ -25,29 +26,6 @@ const USAGE: TokenUsage = TokenUsage {
     cache_read: 3,
     cache_write: 4,
 };
-
-/// Every completion that was told.
-#[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<Completion>>>);
-
-impl Told {
-    fn by<E: StreamEvent>(stream: &mut EventStream<E>) -> Self {
-        let told = Self::default();
-        let told_to = told.clone();
-        stream.on_completion(move |completion| told_to.0.lock().unwrap().push(*completion));
-        told
-    }
-
-    fn all(&self) -> Vec<Completion> {
-        self.0.lock().unwrap().clone()
-    }
-
-    fn once(&self) -> Completion {
-        let all = self.all();
-        assert_eq!(all.len(), 1, "completions told");
-        all[0]
-    }
-}
 
 async fn open(reply: Reply) -> (Server, Result<ConverseEvents, Error>) {
     let server = Server::always(reply).await;
@@ -351,7 +329,7 @@ async fn no_event_is_lost_when_a_read_is_dropped() {
         .collect();
     let memory = Memory::new(Duration::ZERO, pieces);
     let config = aws_config().http_client(memory).build();
-    let service = tower_bedrock_service::BedrockService::new(&config).unwrap();
+    let service = BedrockService::new(&config).unwrap();
     let mut stream = ask(&service, converse_stream()).await.unwrap();
 
     let mut names = Vec::new();
@@ -368,74 +346,4 @@ async fn no_event_is_lost_when_a_read_is_dropped() {
         }
     }
     assert_eq!(names, WHOLE);
-}
-
-// === InvokeModelWithResponseStream ===
-
-const METRICS: &str = r#"{"type":"message_stop","amazon-bedrock-invocationMetrics":
-    {"inputTokenCount":11,"outputTokenCount":7,"invocationLatency":512,"firstByteLatency":90}}"#;
-
-fn anthropic() -> Vec<Vec<u8>> {
-    [
-        r#"{"type":"message_start","message":{"usage":{"input_tokens":11}}}"#,
-        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
-        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}"#,
-    ]
-    .map(wire::chunk)
-    .to_vec()
-}
-
-async fn invoke(frames: &[Vec<u8>]) -> Result<EventStream<ResponseStream>, Error> {
-    let server = Server::always(Reply::stream(frames)).await;
-    let result = ask(&service(&server), invoke_model_stream("{}")).await;
-    assert!(
-        server
-            .only_request()
-            .path
-            .ends_with("/invoke-with-response-stream")
-    );
-    result
-}
-
-#[tokio::test]
-async fn the_last_chunk_tells_the_cost() {
-    let mut stream = invoke(&[anthropic(), vec![wire::chunk(METRICS)]].concat())
-        .await
-        .unwrap();
-    let told = Told::by(&mut stream);
-    let chunks: Vec<_> = stream.try_collect().await.unwrap();
-    assert_eq!(chunks.len(), 4);
-    let completion = told.once();
-    assert_eq!(completion.outcome, Outcome::Complete);
-    let usage = completion.usage.unwrap();
-    assert_eq!((usage.input, usage.output), (11, 7));
-}
-
-#[tokio::test]
-async fn a_throttle_before_the_first_chunk_with_content_is_an_error_of_the_call() {
-    let throttle = wire::exception("throttlingException", "Too many tokens, please wait.");
-    let preamble = &anthropic()[..2];
-    for before in [&[], &preamble[..1], preamble] {
-        let frames = [before, std::slice::from_ref(&throttle)].concat();
-        let error = invoke(&frames).await.unwrap_err();
-        assert_eq!(error.fault().kind(), FaultKind::ThrottledTokens);
-    }
-}
-
-#[tokio::test]
-async fn chunks_that_stop_short_are_an_error() {
-    let mut stream = invoke(&anthropic()).await.unwrap();
-    let told = Told::by(&mut stream);
-    let items: Vec<_> = stream.by_ref().collect().await;
-    assert_eq!(items.len(), 4);
-    let error = items[3].as_ref().unwrap_err();
-    assert_eq!(error.fault().kind(), FaultKind::Transport);
-    assert_eq!(told.once().outcome, Outcome::Failed(error.fault()));
-}
-
-#[tokio::test]
-async fn chunks_of_a_model_that_names_no_end_may_end_anywhere() {
-    let frames = [wire::chunk(r#"{"generation":"Hi"}"#)];
-    let chunks: Vec<_> = invoke(&frames).await.unwrap().try_collect().await.unwrap();
-    assert_eq!(chunks.len(), 1);
 }
