@@ -79,26 +79,27 @@ def simulator(simulator_process):
     return simulator
 
 
+def endpoint_config(upstream):
+    return f"""
+        [upstream]
+        kind = "endpoint"
+        endpoint = "{upstream}"
+        regions = ["us-east-1", "us-west-2"]
+        """
+
+
 @pytest.fixture(scope="session")
 def start_gateway(folder, simulator_process):
     """Starts gateways, in front of the simulator unless told otherwise; stops them at the end of the run."""
     processes = []
 
-    def start(more_config="", upstream=simulator_process.url):
+    def start(config=None, upstream=simulator_process.url):
         number = len(processes)
-        config = folder / f"gateway-{number}.toml"
-        config.write_text(
-            f"""
-            [upstream]
-            kind = "endpoint"
-            endpoint = "{upstream}"
-            regions = ["us-east-1", "us-west-2"]
-            {more_config}
-            """
-        )
+        file = folder / f"gateway-{number}.toml"
+        file.write_text(config or endpoint_config(upstream))
         process = Process(
             "BEDROCK_GATEWAY",
-            ["--config", str(config)],
+            ["--config", str(file)],
             "/readyz",
             folder / f"gateway-{number}.log",
             # The account that the gateway calls Bedrock with.

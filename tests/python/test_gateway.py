@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from urllib3.exceptions import HTTPError
 
+from conftest import endpoint_config
 from clients import bedrock, unsigned, with_bearer_token
 from operations import ALL, CLAUDE, CONVERSE, converse_stream, open_converse_stream
 
@@ -16,11 +17,12 @@ KEY = "a key of team a"
 
 
 @pytest.fixture(scope="module")
-def keyed_gateway(start_gateway):
+def keyed_gateway(simulator_process, start_gateway):
     """A gateway that knows its clients by their keys."""
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     return start_gateway(
-        f"""
+        endpoint_config(simulator_process.url)
+        + f"""
         [[client]]
         name = "team-a"
         key_sha256 = "{digest}"
