@@ -136,7 +136,7 @@ def test_a_frame_with_a_bad_checksum(client, way, simulator, operation, at):
 def test_deltas_arrive_as_they_are_produced(endpoint, simulator, operation):
     # The stream stalls for good after some deltas: whoever waits for its end to pass them on has none to show.
     simulator.fault("hang", operation=operation.name, at={"after_deltas": DELTAS})
-    reading = Reading(bedrock(endpoint, read_timeout=2), operation)
+    reading = Reading(bedrock(endpoint, read_timeout=3), operation)
     assert reading.deltas == DELTAS
     assert not reading.ended
     assert isinstance(reading.error, BROKEN_CONNECTION)
