@@ -77,8 +77,8 @@ impl<K: KeyFn> CircuitBreakerBuilder<K> {
         self
     }
 
-    /// Opens when the share of failed calls in the window reaches this: default 50 percent. More than 0 to 100.
-    /// Soft failures count.
+    /// Opens when the share of failed calls in the window reaches this: default 50 percent, more than 0 to
+    /// 100. Soft failures count.
     ///
     /// Looked at whenever a call fails or is slow: a success never opens a breaker, not even as the one that
     /// completes the minimum number of calls, where resilience4j would open.
@@ -95,11 +95,12 @@ impl<K: KeyFn> CircuitBreakerBuilder<K> {
         self
     }
 
-    /// Opens when the share of slow calls in the window reaches this, in percent: more than 0 to 100. Default: slow calls are not looked at.
+    /// Opens when the share of slow calls in the window reaches this, in percent: more than 0 to 100.
+    /// Default: slow calls are not looked at.
     ///
-    /// Here resilience4j has 100 percent, of calls over 60 seconds. With language models that is not a fault but a long
-    /// answer, and a batch of nothing else would open the breaker. Not looking also spares a success
-    /// from reading the clock.
+    /// Here resilience4j has 100 percent, of calls over 60 seconds. With language models that isn't a fault
+    /// but a long answer, and a batch of nothing else would open the breaker. Not looking also spares a
+    /// success from reading the clock.
     #[must_use]
     pub const fn slow_call_rate_threshold(mut self, percent: f64) -> Self {
         self.settings.slow_call_rate = Some(percent);
@@ -109,10 +110,10 @@ impl<K: KeyFn> CircuitBreakerBuilder<K> {
     /// Calls that take longer than this are slow: default 60 seconds, 1 ms to 365 days. Without a
     /// [`slow_call_rate_threshold`](Self::slow_call_rate_threshold) it has no effect.
     ///
-    /// Measured until the answer is there: for a unary call the whole of it, for a stream its first token, as the
-    /// stream tells it or else when it begins. How long the rest takes is a matter of its length, not of the
-    /// target's health. Waiting done by layers inside this one (a quota's, a connection pool's) is part of
-    /// it, except where a stream tells its time to the first token.
+    /// Measured until the answer is there: for a unary call the whole of it, for a stream its first token,
+    /// as the stream tells it or else when it begins. How long the rest takes is a matter of its length and
+    /// not of the target's health. Waiting done by layers inside this one (for a quota, for a connection) is
+    /// part of it, except where a stream tells its time to the first token.
     #[must_use]
     pub const fn slow_call_duration_threshold(mut self, duration: Duration) -> Self {
         self.settings.slow_call_duration = duration;
@@ -148,8 +149,8 @@ impl<K: KeyFn> CircuitBreakerBuilder<K> {
         self
     }
 
-    /// Multiplies the open interval by this each time the probes fail, until the breaker closes again: default 1, which
-    /// keeps it as it is. 1 to 1,000.
+    /// Multiplies the open interval by this each time the probes fail, until the breaker closes again:
+    /// default 1, which keeps it as it is; 1 to 1,000.
     #[must_use]
     pub const fn exponential_backoff_multiplier(mut self, multiplier: f64) -> Self {
         self.settings.multiplier = multiplier;
@@ -164,7 +165,8 @@ impl<K: KeyFn> CircuitBreakerBuilder<K> {
         self
     }
 
-    /// Draws the open interval evenly from so much around itself: 0.2 is 20% less to 20% more. Default 0; 0 to below 1.
+    /// Draws the open interval evenly from so much around itself: 0.2 is 20% less to 20% more. Default 0;
+    /// 0 to below 1.
     ///
     /// Worth having where many processes call one target: it keeps them from probing it all at once.
     #[must_use]
@@ -202,11 +204,11 @@ impl<K: KeyFn> CircuitBreakerBuilder<K> {
         self
     }
 
-    /// Opens again when all places are taken and for so long after the last was taken the probes haven't decided:
-    /// default 5 minutes, 1 ms to 365 days.
+    /// Opens again when all places are taken and the probes haven't decided for so long after the last one
+    /// was taken: default 5 minutes, 1 ms to 365 days.
     ///
     /// That is for probes that hang: without a limit, which is resilience4j's default, they would keep the
-    /// breaker half-open for good. It must be longer than an honest answer takes.
+    /// breaker half-open for good. It must be longer than an honest answer takes, a stream's end included.
     #[must_use]
     pub const fn max_wait_duration_in_half_open_state(mut self, duration: Duration) -> Self {
         self.settings.max_wait_duration_in_half_open_state = duration;
@@ -232,12 +234,14 @@ impl<K: KeyFn> CircuitBreakerBuilder<K> {
 
     /// Keeps about so many keys at most: default 1,024, 32 to 1,048,576.
     ///
-    /// A further key takes the place of one that is closed (or whose open interval is over) and not in use at
-    /// the moment, of those the one asked for least; what its window held is forgotten. Open breakers, those an
-    /// operator has set, and those in use by a call or as a service's most recent keep their places. If all places are kept that
-    /// way, calls of a further key pass without a breaker until one is free.
+    /// A further key takes the place of an idle one, of those the one asked for least, and what that one's
+    /// window held is forgotten. Idle is a breaker that is closed, or whose open interval is over, and that
+    /// nobody uses at the moment: no call under way, and no service whose last call was to it. Those that are
+    /// open, in use or set by an operator keep their places. Where all places are kept, calls of a further
+    /// key pass without a breaker until one is free.
     ///
-    /// So a client that invents model ids can neither grow memory without limit nor close a breaker.
+    /// So a client that invents model ids can neither grow memory without limit nor get an open breaker
+    /// forgotten.
     #[must_use]
     pub const fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;

@@ -52,8 +52,8 @@ impl<K: KeyFn> CircuitBreakerHandle<K> {
         }
     }
 
-    /// What a key's breaker knows at the moment; `None` for a key that hasn't been called, or so long ago that it was
-    /// forgotten.
+    /// What a key's breaker knows at the moment; `None` for a key that hasn't been called, or so long ago that
+    /// it was forgotten.
     #[must_use]
     pub fn snapshot(&self, key: &K::Key) -> Option<Snapshot> {
         let breaker = self.registry.peek(key)?;
@@ -122,7 +122,8 @@ impl<K: KeyFn> CircuitBreakerHandle<K> {
 }
 
 /// The time until the breaker of the target's key could let a call pass, as in
-/// [`Open::retry_after`](crate::Open::retry_after); [`Duration::MAX`] where it is forced open. Asking makes no breaker.
+/// [`Open::retry_after`](crate::Open::retry_after); [`Duration::MAX`] where it is forced open. Asking makes no
+/// breaker and takes no probe's place.
 impl<K: KeyFn> Headroom for CircuitBreakerHandle<K> {
     fn time_to_serve(&self, target: &Target, _: &Demand, context: &Context) -> Duration {
         let key = self.registry.key_fn().key(target, context);

@@ -25,7 +25,8 @@ use crate::{KeyFn, Open, PerTarget, ResponseFuture, breaker::Breaker, registry::
 /// # Cancel safety
 ///
 /// A call is admitted when `call` returns, and its future holds the permit. Dropped at any point, in whatever
-/// state, it counts as nothing; a probe's place is free again. A response that is a stream holds the permit until it ends.
+/// state, it counts as nothing and a probe's place is free again. A response that is a stream holds the permit
+/// until it ends.
 ///
 /// # Clone
 ///

@@ -4,7 +4,7 @@ mod common;
 
 use std::task::{Context, Poll};
 
-use common::{Call, NOVA, Reply, Rig, call, finish, target};
+use common::{Call, NOVA, Reply, Rig, call, finish, one_probe, target};
 use tower_bedrock_breaker::{CircuitBreakerLayer, State};
 use tower_bedrock_core::{BoxError, Fault, FaultKind};
 use tower_layer::Layer;
@@ -12,8 +12,7 @@ use tower_service::Service;
 
 /// Half-open, with room for one probe: a place that is lost shows at once.
 async fn half_open() -> Rig {
-    let builder = CircuitBreakerLayer::builder().permitted_number_of_calls_in_half_open_state(1);
-    let mut rig = Rig::with(builder);
+    let mut rig = Rig::with(one_probe());
     rig.trip_and_wait(NOVA).await;
     rig
 }
@@ -126,10 +125,7 @@ async fn an_inner_service_that_cannot_become_ready_has_failed() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_the_inner_service_leaks_no_place() {
     for broken in [Broken::PanicsInCall, Broken::PanicsInFuture] {
-        let layer = CircuitBreakerLayer::builder()
-            .permitted_number_of_calls_in_half_open_state(1)
-            .build()
-            .unwrap();
+        let layer = one_probe().build().unwrap();
         let mut failing = layer.layer(Broken::NeverReady);
         for _ in 0..5 {
             failing.call(call(NOVA)).await.unwrap_err();

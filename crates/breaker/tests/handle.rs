@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{CLAUDE, NOVA, Rig, finish, target};
+use common::{CLAUDE, NOVA, Rig, finish, one_probe, target};
 use tokio::{
     sync::broadcast::{self, error::TryRecvError},
     time::{Duration, advance},
@@ -111,9 +111,7 @@ async fn a_snapshot_shows_the_window_and_the_probes() {
 #[tokio::test(start_paused = true)]
 async fn every_transition_is_told_in_order_and_with_its_cause() {
     let (events, mut reader) = broadcast::channel(16);
-    let builder = CircuitBreakerLayer::builder()
-        .permitted_number_of_calls_in_half_open_state(1)
-        .observer(events);
+    let builder = one_probe().observer(events);
     let mut rig = Rig::with(builder);
     rig.trip_and_wait(NOVA).await;
     rig.repeat(1, NOVA, DOWN).await;
@@ -156,7 +154,7 @@ async fn every_transition_is_told_in_order_and_with_its_cause() {
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_falls_behind_is_told_so_and_holds_nobody_up() {
     let (events, mut reader) = broadcast::channel::<Event<Target>>(2);
-    let rig = Rig::with(CircuitBreakerLayer::builder().observer(events));
+    let rig: Rig = Rig::with(CircuitBreakerLayer::builder().observer(events));
     for _ in 0..50 {
         rig.handle.force_open(&target(NOVA));
         rig.handle.close(&target(NOVA));
@@ -167,8 +165,7 @@ async fn a_reader_that_falls_behind_is_told_so_and_holds_nobody_up() {
 
 #[tokio::test(start_paused = true)]
 async fn headroom_is_the_time_until_a_call_could_pass() {
-    let builder = CircuitBreakerLayer::builder().permitted_number_of_calls_in_half_open_state(1);
-    let mut rig = Rig::with(builder);
+    let mut rig = Rig::with(one_probe());
     assert_eq!(headroom(&rig.handle, NOVA), Duration::ZERO);
     assert!(rig.handle.snapshots().is_empty(), "asking makes no breaker");
 

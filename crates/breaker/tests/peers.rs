@@ -12,7 +12,7 @@ use std::{
     thread,
 };
 
-use common::{CLAUDE, Call, NOVA, Reply, Rig, call, finish, target};
+use common::{CLAUDE, Call, NOVA, Reply, Rig, call, finish, one_probe, target};
 use tokio::time::{Duration, advance};
 use tower_bedrock_breaker::{CircuitBreakerHandle, CircuitBreakerLayer, Event, State};
 use tower_bedrock_core::{BoxError, Fault, FaultKind};
@@ -40,8 +40,7 @@ async fn after_ten_thousand_successes_fifty_failures_of_a_hundred_open_it() {
 /// tower-resilience, failsafe, recloser: any late success closed a half-open breaker.
 #[tokio::test(start_paused = true)]
 async fn a_late_success_from_before_the_outage_closes_nothing() {
-    let builder = CircuitBreakerLayer::builder().permitted_number_of_calls_in_half_open_state(1);
-    let mut rig = Rig::with(builder);
+    let mut rig = Rig::with(one_probe());
     let (late, respond_late) = rig.start(NOVA).await;
     let (later, respond_later) = rig.start(NOVA).await;
     rig.trip(NOVA).await;
@@ -369,8 +368,7 @@ async fn throttles_degrade_the_rate_and_fail_a_probe_and_are_no_consecutive_fail
         FaultKind::ThrottledTokensPerDay,
         FaultKind::Throttled,
     ] {
-        let builder =
-            CircuitBreakerLayer::builder().permitted_number_of_calls_in_half_open_state(1);
+        let builder = one_probe();
         let mut rig = Rig::with(builder);
         rig.repeat(99, NOVA, Err(kind)).await;
         assert_eq!(rig.state(NOVA), State::Closed, "{kind}");

@@ -2,19 +2,14 @@
 
 mod common;
 
-use common::{NOVA, call, target};
+use common::{NOVA, Rig, call, one_probe, target};
 use tokio::time::{Duration, advance};
-use tokio_test::task::{self, Spawn};
-use tower_bedrock_breaker::{
-    CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerHandle, CircuitBreakerLayer,
-    ResponseFuture, State,
-};
+use tower_bedrock_breaker::{CircuitBreakerBuilder, CircuitBreakerLayer, PerTarget, State};
 use tower_bedrock_core::{
-    BoxError, Completion, Fault, FaultKind, HasCompletion, Observers, Outcome, Target,
+    BoxError, Completion, Fault, FaultKind, HasCompletion, Observers, Outcome,
 };
 use tower_layer::Layer;
 use tower_service::Service;
-use tower_test::mock::{self, Handle, Mock, SendResponse};
 
 /// A response that is read bit by bit.
 #[derive(Debug, Default)]
@@ -29,122 +24,79 @@ impl HasCompletion for Stream {
     }
 }
 
-type Inner = Mock<common::Call, Stream>;
-type Pending =
-    Spawn<ResponseFuture<Inner, common::Call, <Inner as Service<common::Call>>::Future, Target>>;
+type StreamRig = Rig<PerTarget, Stream>;
 
-struct Rig {
-    service: CircuitBreaker<Inner>,
-    inner: Handle<common::Call, Stream>,
-    handle: CircuitBreakerHandle,
-}
-
-impl Rig {
+impl StreamRig {
     /// Half-open, with room for one probe.
     async fn half_open() -> Self {
-        let mut rig = Self::with(
-            CircuitBreakerLayer::builder()
-                .consecutive_failures(1)
-                .permitted_number_of_calls_in_half_open_state(1),
-        );
+        let mut rig = Self::with(one_probe().consecutive_failures(1));
         let mut stream = rig.open_stream().await;
         stream
             .0
             .finish(Outcome::Failed(Fault::new(FaultKind::ModelStreamError)));
-        assert_eq!(rig.state(), State::Open);
+        assert_eq!(rig.state(NOVA), State::Open);
         advance(Duration::from_secs(60)).await;
         rig
     }
 
-    fn with(builder: CircuitBreakerBuilder) -> Self {
-        let layer = builder.build().expect("settings in range");
-        let (mock, inner) = mock::pair();
-        Self {
-            handle: layer.handle(),
-            service: layer.layer(mock),
-            inner,
-        }
-    }
-
-    async fn start(&mut self) -> (Pending, SendResponse<Stream>) {
-        let mut pending = task::spawn(self.service.call(call(NOVA)));
-        tokio_test::assert_pending!(pending.poll(), "turned away");
-        let (_, respond) = self.inner.next_request().await.expect("the inner service");
-        (pending, respond)
-    }
-
     async fn open_stream(&mut self) -> Stream {
-        let (pending, respond) = self.start().await;
+        let (pending, respond) = self.start(NOVA).await;
         respond.send_response(Stream::default());
         pending.await.expect("a stream")
-    }
-
-    async fn is_refused(&mut self) -> bool {
-        let mut pending = task::spawn(self.service.call(call(NOVA)));
-        let refused = pending.poll().is_ready();
-        if !refused {
-            // Dropped on both sides, as if nobody had asked.
-            drop(self.inner.next_request().await);
-        }
-        refused
-    }
-
-    fn state(&self) -> State {
-        self.handle.state(&target(NOVA))
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_succeeds_when_it_ends_and_not_before() {
-    let mut rig = Rig::half_open().await;
+    let mut rig = StreamRig::half_open().await;
     let mut stream = rig.open_stream().await;
-    assert_eq!(rig.state(), State::HalfOpen);
-    assert!(rig.is_refused().await, "the stream still holds the place");
+    assert_eq!(rig.state(NOVA), State::HalfOpen);
+    rig.refused(NOVA).await;
     stream.0.finish(Outcome::Complete);
-    assert_eq!(rig.state(), State::Closed);
+    assert_eq!(rig.state(NOVA), State::Closed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_fails_late_is_a_failure() {
-    let mut rig = Rig::half_open().await;
+    let mut rig = StreamRig::half_open().await;
     let mut stream = rig.open_stream().await;
     stream
         .0
         .finish(Outcome::Failed(Fault::new(FaultKind::ModelStreamError)));
-    assert_eq!(rig.state(), State::Open);
+    assert_eq!(rig.state(NOVA), State::Open);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_dropped_gives_its_place_back() {
-    let mut rig = Rig::half_open().await;
+    let mut rig = StreamRig::half_open().await;
     let stream = rig.open_stream().await;
-    assert!(rig.is_refused().await);
+    rig.refused(NOVA).await;
     drop(stream);
-    assert_eq!(rig.state(), State::HalfOpen);
-    assert!(!rig.is_refused().await);
+    assert_eq!(rig.state(NOVA), State::HalfOpen);
+    rig.open_stream().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_ends_in_a_callers_mistake_gives_its_place_back() {
-    let mut rig = Rig::half_open().await;
+    let mut rig = StreamRig::half_open().await;
     let mut stream = rig.open_stream().await;
     stream
         .0
         .finish(Outcome::Failed(Fault::new(FaultKind::Validation)));
-    assert_eq!(rig.state(), State::HalfOpen);
-    assert!(!rig.is_refused().await);
+    assert_eq!(rig.state(NOVA), State::HalfOpen);
+    rig.open_stream().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_outlives_a_transition_does_not_count() {
     let builder = CircuitBreakerLayer::builder().consecutive_failures(1);
-    let mut rig = Rig::with(builder);
+    let mut rig = StreamRig::with(builder);
     let mut stream = rig.open_stream().await;
     rig.handle.reset(&target(NOVA));
     stream
         .0
         .finish(Outcome::Failed(Fault::new(FaultKind::ModelStreamError)));
-    assert_eq!(rig.state(), State::Closed);
+    assert_eq!(rig.state(NOVA), State::Closed);
 }
 
 /// A response that forgets those who wait for its end.
@@ -189,7 +141,7 @@ fn slow_over_five_seconds() -> CircuitBreakerBuilder {
 
 #[tokio::test(start_paused = true)]
 async fn a_long_stream_that_begins_at_once_is_not_slow() {
-    let mut rig = Rig::with(slow_over_five_seconds());
+    let mut rig = StreamRig::with(slow_over_five_seconds());
     let mut stream = rig.open_stream().await;
     advance(Duration::from_secs(600)).await;
     stream.0.finish(Outcome::Complete);
@@ -199,35 +151,35 @@ async fn a_long_stream_that_begins_at_once_is_not_slow() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_begins_late_is_slow() {
-    let mut rig = Rig::with(slow_over_five_seconds());
-    let (pending, respond) = rig.start().await;
+    let mut rig = StreamRig::with(slow_over_five_seconds());
+    let (pending, respond) = rig.start(NOVA).await;
     advance(Duration::from_millis(5_001)).await;
     respond.send_response(Stream::default());
     let mut stream = pending.await.unwrap();
-    assert_eq!(rig.state(), State::Closed);
+    assert_eq!(rig.state(NOVA), State::Closed);
     stream.0.finish(Outcome::Complete);
-    assert_eq!(rig.state(), State::Open);
+    assert_eq!(rig.state(NOVA), State::Open);
 }
 
 /// What the stream says of its first token goes before what is seen from here, where waiting for a quota is
 /// part of the time.
 #[tokio::test(start_paused = true)]
 async fn a_stream_knows_best_how_long_its_first_token_took() {
-    let mut rig = Rig::with(slow_over_five_seconds());
-    let (pending, respond) = rig.start().await;
+    let mut rig = StreamRig::with(slow_over_five_seconds());
+    let (pending, respond) = rig.start(NOVA).await;
     advance(Duration::from_secs(60)).await;
     respond.send_response(Stream::default());
     let mut stream = pending.await.unwrap();
     stream.0.first_token(Duration::from_secs(1));
     stream.0.finish(Outcome::Complete);
-    assert_eq!(rig.state(), State::Closed);
+    assert_eq!(rig.state(NOVA), State::Closed);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_unary_call_is_slow_by_the_whole_of_it_and_so_is_one_that_fails() {
     for (answer, failures) in [(Ok(()), 0), (Err(FaultKind::Internal), 1)] {
         let builder = slow_over_five_seconds().without_failure_rate();
-        let mut rig = common::Rig::with(builder);
+        let mut rig = Rig::<_>::with(builder);
         let (pending, respond) = rig.start(NOVA).await;
         advance(Duration::from_secs(5)).await;
         let _ = common::finish(pending, respond, answer).await;
@@ -249,7 +201,7 @@ async fn a_unary_call_is_slow_by_the_whole_of_it_and_so_is_one_that_fails() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_probe_fails() {
     let builder = slow_over_five_seconds().permitted_number_of_calls_in_half_open_state(1);
-    let mut rig = common::Rig::with(builder);
+    let mut rig = Rig::<_>::with(builder);
     rig.trip_and_wait(NOVA).await;
     let (pending, respond) = rig.start(NOVA).await;
     advance(Duration::from_secs(6)).await;

@@ -25,6 +25,15 @@ fn breaker(probes: u32) -> Arc<Breaker<()>> {
     })
 }
 
+/// Its window is full after two calls, and doesn't open it.
+fn looks_at_two_calls() -> Arc<Breaker<()>> {
+    with(Settings {
+        window: crate::SlidingWindow::CountBased(2),
+        failure_rate: None,
+        ..Settings::default()
+    })
+}
+
 fn with(settings: Settings) -> Arc<Breaker<()>> {
     let rules = Rules {
         config: settings.check().unwrap(),
@@ -184,11 +193,7 @@ fn loom_a_call_admitted_while_it_closes_counts_in_the_generation_it_was_admitted
 #[test]
 fn loom_a_success_that_is_not_counted_came_before_the_failure() {
     loom::model(|| {
-        let breaker = with(Settings {
-            window: crate::SlidingWindow::CountBased(2),
-            failure_rate: None,
-            ..Settings::default()
-        });
+        let breaker = looks_at_two_calls();
         let now = Instant::now();
         let call = || admit(&breaker, now).unwrap();
         succeed(call());
@@ -215,11 +220,7 @@ fn loom_a_success_that_is_not_counted_came_before_the_failure() {
 #[test]
 fn loom_what_is_read_without_the_lock_is_never_left_behind() {
     loom::model(|| {
-        let breaker = with(Settings {
-            window: crate::SlidingWindow::CountBased(2),
-            failure_rate: None,
-            ..Settings::default()
-        });
+        let breaker = looks_at_two_calls();
         let now = Instant::now();
         let call = || admit(&breaker, now).unwrap();
         succeed(call());

@@ -1,20 +1,23 @@
 //! What the tests share: a breaker around a `tower-test` mock, and ways to put calls through it.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+use std::task::Poll;
+
 use tokio_test::task::Spawn;
 use tower_bedrock_breaker::{
     CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerHandle, CircuitBreakerLayer, KeyFn, Open,
     PerTarget, ResponseFuture, State,
 };
-use tower_bedrock_core::{Answer, BoxError, Fault, FaultKind, Invocation, Target};
+use tower_bedrock_core::{Answer, BoxError, Fault, FaultKind, HasCompletion, Invocation, Target};
 use tower_layer::Layer;
 use tower_service::Service;
 use tower_test::mock::{self, Handle, Mock, SendResponse};
 
 pub type Call = Invocation<&'static str>;
 pub type Reply = Answer<&'static str>;
-type InnerFuture = <Mock<Call, Reply> as Service<Call>>::Future;
-pub type Pending<Q> = Spawn<ResponseFuture<Mock<Call, Reply>, Call, InnerFuture, Q>>;
+type Inner<R> = Mock<Call, R>;
+pub type Pending<Q, R = Reply> =
+    Spawn<ResponseFuture<Inner<R>, Call, <Inner<R> as Service<Call>>::Future, Q>>;
 
 /// The model that most tests call.
 pub const NOVA: &str = "amazon.nova-lite-v1:0";
@@ -29,9 +32,14 @@ pub fn call(model: &str) -> Call {
     Invocation::new(target(model), "Say hello.")
 }
 
-pub struct Rig<K: KeyFn = PerTarget> {
-    pub service: CircuitBreaker<Mock<Call, Reply>, K>,
-    pub inner: Handle<Call, Reply>,
+/// One probe, so that its place, and whether it is lost, shows at once.
+pub fn one_probe() -> CircuitBreakerBuilder {
+    CircuitBreakerLayer::builder().permitted_number_of_calls_in_half_open_state(1)
+}
+
+pub struct Rig<K: KeyFn = PerTarget, R = Reply> {
+    pub service: CircuitBreaker<Inner<R>, K>,
+    pub inner: Handle<Call, R>,
     pub handle: CircuitBreakerHandle<K>,
 }
 
@@ -41,7 +49,7 @@ impl Rig {
     }
 }
 
-impl<K: KeyFn> Rig<K> {
+impl<K: KeyFn, R: HasCompletion> Rig<K, R> {
     pub fn with(builder: CircuitBreakerBuilder<K>) -> Self {
         let layer = builder.build().expect("settings in range");
         let (mock, inner) = mock::pair();
@@ -53,13 +61,36 @@ impl<K: KeyFn> Rig<K> {
     }
 
     /// Starts a call that gets as far as the inner service, and answers it with the means to answer it.
-    pub async fn start(&mut self, model: &str) -> (Pending<K::Key>, SendResponse<Reply>) {
+    pub async fn start(&mut self, model: &str) -> (Pending<K::Key, R>, SendResponse<R>) {
         let mut pending = tokio_test::task::spawn(self.service.call(call(model)));
-        tokio_test::assert_pending!(pending.poll(), "turned away");
+        assert!(pending.poll().is_pending(), "turned away");
         let (_, respond) = self.inner.next_request().await.expect("the inner service");
         (pending, respond)
     }
 
+    /// A call that the breaker turns away without asking the inner service.
+    pub async fn refused(&mut self, model: &str) -> Open {
+        let mut pending = tokio_test::task::spawn(self.service.call(call(model)));
+        let Poll::Ready(Err(error)) = pending.poll() else {
+            panic!("not turned away");
+        };
+        assert!(self.inner_is_untouched(), "asked in spite of the breaker");
+        *error.downcast::<Open>().expect("Open")
+    }
+
+    pub fn inner_is_untouched(&mut self) -> bool {
+        let mut next = tokio_test::task::spawn(self.inner.next_request());
+        next.poll().is_pending()
+    }
+}
+
+impl<R> Rig<PerTarget, R> {
+    pub fn state(&self, model: &str) -> State {
+        self.handle.state(&target(model))
+    }
+}
+
+impl<K: KeyFn> Rig<K> {
     /// Puts a call through and has it answered.
     pub async fn send(
         &mut self,
@@ -76,19 +107,6 @@ impl<K: KeyFn> Rig<K> {
             let result = self.send(model, answer).await;
             assert_eq!(result.is_ok(), answer.is_ok());
         }
-    }
-
-    /// A call that the breaker turns away without asking the inner service.
-    pub async fn refused(&mut self, model: &str) -> Open {
-        let mut pending = tokio_test::task::spawn(self.service.call(call(model)));
-        let error = tokio_test::assert_ready!(pending.poll()).expect_err("an answer");
-        assert!(self.inner_is_untouched(), "asked in spite of the breaker");
-        *error.downcast::<Open>().expect("Open")
-    }
-
-    pub fn inner_is_untouched(&mut self) -> bool {
-        let mut next = tokio_test::task::spawn(self.inner.next_request());
-        next.poll().is_pending()
     }
 }
 
@@ -109,10 +127,6 @@ impl Rig {
         self.trip(model).await;
         let open = self.refused(model).await;
         tokio::time::advance(open.retry_after().expect("a time")).await;
-    }
-
-    pub fn state(&self, model: &str) -> State {
-        self.handle.state(&target(model))
     }
 }
 
