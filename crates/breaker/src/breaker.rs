@@ -95,11 +95,14 @@ impl<Q> Breaker<Q> {
     /// outage and no operator's word is lost with it.
     pub(crate) fn is_idle(&self, initial: Command, now: Instant) -> bool {
         let machine = self.machine.lock();
-        match machine.state() {
-            State::Open => machine.retry_after(&self.rules.config, now) == Some(Duration::ZERO),
-            State::HalfOpen => true,
-            state => state == initial.state(),
-        }
+        let over = machine.retry_after(&self.rules.config, now) == Some(Duration::ZERO);
+        let state = match machine.state() {
+            // Both would let a call pass, as a closed one does. Probes under way keep theirs by their permits.
+            State::Open if over => State::Closed,
+            State::HalfOpen => State::Closed,
+            state => state,
+        };
+        state == initial.state()
     }
 }
 

@@ -110,7 +110,11 @@ impl<K: KeyFn> Registry<K> {
 
     /// An operator speaks of every key, those to come included.
     pub(crate) fn command_all(&self, command: Command) {
-        *self.initial.write() = command;
+        *self.initial.write() = match command {
+            // A new breaker has nothing to reset.
+            Command::Reset => Command::Close,
+            command => command,
+        };
         // Collected first: observers run meanwhile, and may ask the cache.
         let breakers: Vec<_> = self.iter().collect();
         for breaker in breakers {

@@ -331,6 +331,7 @@ async fn the_callers_mistakes_and_local_rejections_never_count() {
         FaultKind::ResourceNotFound,
         FaultKind::ServiceQuotaExceeded,
         FaultKind::QuotaExhausted,
+        FaultKind::NoHeadroom,
         FaultKind::DeadlineExceeded,
         FaultKind::CircuitOpen,
     ] {

@@ -1,7 +1,7 @@
 //! Every interleaving of the gate, the lock and the permits. Run with
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom" cargo test -p tower-bedrock-breaker --lib loom
+//! RUSTFLAGS="--cfg loom" cargo test -p tower-bedrock-breaker --lib --release loom
 //! ```
 
 #![cfg(loom)]
