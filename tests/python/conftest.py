@@ -4,7 +4,7 @@ import pytest
 
 from clients import ACCESS_KEY, BEARER_TOKEN, SECRET_KEY, bedrock
 from operations import CLAUDE, NOVA
-from processes import Process
+from processes import Process, gateway_config
 from simulator import Simulator
 from tls_front import TlsFront
 
@@ -79,15 +79,6 @@ def simulator(simulator_process):
     return simulator
 
 
-def endpoint_config(upstream):
-    return f"""
-        [upstream]
-        kind = "endpoint"
-        endpoint = "{upstream}"
-        regions = ["us-east-1", "us-west-2"]
-        """
-
-
 @pytest.fixture(scope="session")
 def start_gateway(folder, simulator_process):
     """Starts gateways, in front of the simulator unless told otherwise; stops them at the end of the run."""
@@ -96,7 +87,7 @@ def start_gateway(folder, simulator_process):
     def start(config=None, upstream=simulator_process.url):
         number = len(processes)
         file = folder / f"gateway-{number}.toml"
-        file.write_text(config or endpoint_config(upstream))
+        file.write_text(config or gateway_config(upstream))
         process = Process(
             "BEDROCK_GATEWAY",
             ["--config", str(file)],

@@ -81,3 +81,13 @@ def free_address():
 def environment():
     """The caller's environment without anything that says how to reach AWS."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+def gateway_config(upstream):
+    """The configuration of a gateway in front of an upstream's URL."""
+    return f"""
+        [upstream]
+        kind = "endpoint"
+        endpoint = "{upstream}"
+        regions = ["us-east-1", "us-west-2"]
+        """

@@ -82,7 +82,7 @@ def test_a_model_has_many_names(client, simulator, model):
     assert entry["status"] == 200
 
 
-@pytest.mark.parametrize("operation", [*GENERATING], ids=str)
+@pytest.mark.parametrize("operation", GENERATING, ids=str)
 def test_a_prompt_of_five_megabytes(client, operation):
     prompt = "moons of Jupiter " * 310_000
     assert len(prompt) > 5 * 1024 * 1024

@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 from urllib3.exceptions import HTTPError
 
-from conftest import endpoint_config
 from clients import bedrock, unsigned, with_bearer_token
 from operations import ALL, CLAUDE, CONVERSE, converse_stream, open_converse_stream
+from processes import gateway_config
 
 KEY = "a key of team a"
 
@@ -21,7 +21,7 @@ def keyed_gateway(simulator_process, start_gateway):
     """A gateway that knows its clients by their keys."""
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     return start_gateway(
-        endpoint_config(simulator_process.url)
+        gateway_config(simulator_process.url)
         + f"""
         [[client]]
         name = "team-a"

@@ -17,8 +17,8 @@ Python 3 with its `venv` and `ensurepip` modules is needed (Debian and Ubuntu: `
 python3-venv`). Set PYTHON to use another interpreter than `python3`";
 
 /// Makes the environment, or keeps the one there is if it was made of the same interpreter and the same
-/// requirements. Answers with its interpreter.
-pub(crate) fn environment() -> Result<PathBuf> {
+/// requirements.
+pub(crate) fn set_up() -> Result<()> {
     let folder = folder()?;
     let stamp = folder.join("made-of.txt");
     let requirements = tests().join("requirements.txt");
@@ -30,7 +30,7 @@ pub(crate) fn environment() -> Result<PathBuf> {
     );
     if fs::read_to_string(&stamp).is_ok_and(|stamp| stamp == made_of) {
         println!("{} is up to date", folder.display());
-        return Ok(interpreter(&folder));
+        return Ok(());
     }
 
     // `--clear` would do, but for what an interrupted run may have left there.
@@ -45,7 +45,7 @@ pub(crate) fn environment() -> Result<PathBuf> {
             .arg(&requirements),
     )?;
     fs::write(stamp, made_of)?;
-    Ok(interpreter(&folder))
+    Ok(())
 }
 
 /// Pytest over the real-client tests, told where the programs under test are.

@@ -38,12 +38,23 @@ impl Report {
         self.push(name, || run().map(|()| (true, None)))
     }
 
-    /// Runs a step that counts tests and says whether all was well; answers whether it passed.
+    /// Runs a step that counts tests and says whether all was well, if what it needs is there; answers
+    /// whether it passed.
     pub(crate) fn tests(
         &mut self,
         name: &'static str,
+        ready: bool,
         run: impl FnOnce() -> Result<(bool, Tally)>,
     ) -> bool {
+        if !ready {
+            self.steps.push(Step {
+                name,
+                outcome: Outcome::NotRun,
+                tally: None,
+                time: Duration::ZERO,
+            });
+            return false;
+        }
         self.push(name, || {
             run().map(|(success, tally)| {
                 if success && tally.passed == 0 {
@@ -53,16 +64,6 @@ impl Report {
                 (passed, Some(tally))
             })
         })
-    }
-
-    /// Notes a step that was not run because one it needs failed.
-    pub(crate) fn not_run(&mut self, name: &'static str) {
-        self.steps.push(Step {
-            name,
-            outcome: Outcome::NotRun,
-            tally: None,
-            time: Duration::ZERO,
-        });
     }
 
     #[expect(clippy::disallowed_types, reason = "as above")]
@@ -155,7 +156,7 @@ mod tests {
         let mut report = Report::default();
         assert!(report.step("good", || Ok(())));
         assert!(!report.step("bad", || bail!("as planned")));
-        report.not_run("after");
+        assert!(!report.tests("after", false, || bail!("was run")));
         assert_eq!(
             format!("{:?}", report.finish()),
             format!("{:?}", ExitCode::from(1))
@@ -165,13 +166,13 @@ mod tests {
     #[test]
     fn running_no_test_is_a_failure() {
         let mut report = Report::default();
-        assert!(!report.tests("none", || Ok((true, Tally::default()))));
+        assert!(!report.tests("none", true, || Ok((true, Tally::default()))));
         let one = Tally {
             passed: 1,
             ..Tally::default()
         };
-        assert!(report.tests("one", || Ok((true, one))));
-        assert!(!report.tests("one, then a crash", || Ok((false, one))));
+        assert!(report.tests("one", true, || Ok((true, one))));
+        assert!(!report.tests("one, then a crash", true, || Ok((false, one))));
     }
 
     #[test]

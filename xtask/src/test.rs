@@ -27,42 +27,25 @@ pub(crate) fn run(only: Option<Sort>) -> Result<ExitCode> {
 
     let wanted = |sort| only.is_none_or(|only| only == sort);
     let mut report = Report::default();
-    let python = wanted(Sort::Python)
-        && report.step("Python environment", || python::environment().map(drop));
+    let python = wanted(Sort::Python) && report.step("Python environment", python::set_up);
     let built = report.step("build", || command::run(cargo().args(build(only))));
 
     if wanted(Sort::Rust) {
-        if built {
-            report.tests(UNIT, || {
-                count(
-                    cargo().args(["test", "--workspace", "--all-targets", "--no-fail-fast"]),
-                    Tally::from_libtest,
-                )
-            });
-        } else {
-            report.not_run(UNIT);
-        }
+        let tests = ["test", "--workspace", "--all-targets", "--no-fail-fast"];
+        report.tests(UNIT, built, || {
+            count(cargo().args(tests), Tally::from_libtest)
+        });
     }
     if wanted(Sort::Doc) {
-        if built {
-            report.tests(DOC, || {
-                count(
-                    cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"]),
-                    Tally::from_libtest,
-                )
-            });
-        } else {
-            report.not_run(DOC);
-        }
+        let tests = ["test", "--workspace", "--doc", "--no-fail-fast"];
+        report.tests(DOC, built, || {
+            count(cargo().args(tests), Tally::from_libtest)
+        });
     }
     if wanted(Sort::Python) {
-        if built && python {
-            report.tests(CLIENTS, || {
-                count(&mut python::pytest()?, Tally::from_pytest)
-            });
-        } else {
-            report.not_run(CLIENTS);
-        }
+        report.tests(CLIENTS, built && python, || {
+            count(&mut python::pytest()?, Tally::from_pytest)
+        });
     }
     Ok(report.finish())
 }
