@@ -42,8 +42,8 @@ impl Clients {
         }
         let key = bearer_token(headers).ok_or_else(|| {
             WireError::access_denied(
-                "This gateway expects a client key, sent as a bearer token; AWS SDKs send what \
-                 AWS_BEARER_TOKEN_BEDROCK holds.",
+                "This gateway expects a client key, sent as a bearer token. AWS SDKs send the one in \
+                 AWS_BEARER_TOKEN_BEDROCK, to https:// endpoints.",
             )
         })?;
         let client = self.find(key).ok_or_else(WireError::unrecognized_client)?;

@@ -3,6 +3,7 @@
 use std::{env, fs, net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand};
+use tower_bedrock_core::Region;
 
 use crate::{
     config::{Config, Flags, InvalidConfig, UpstreamKind},
@@ -97,7 +98,6 @@ impl Cli {
 /// What is printed once the gateway serves: a call to paste.
 #[must_use]
 pub fn ready_message(config: &Config, address: SocketAddr, sim: Option<SocketAddr>) -> String {
-    let region = config.upstream.regions.default();
     let upstream = match (&config.upstream.kind, sim) {
         (UpstreamKind::Aws, _) => format!("Amazon Bedrock ({})", config.upstream.regions),
         (UpstreamKind::Endpoint(scheme, authority), _) => format!("{scheme}://{authority}"),
@@ -107,10 +107,18 @@ pub fn ready_message(config: &Config, address: SocketAddr, sim: Option<SocketAdd
             bound.unwrap_or(*address)
         ),
     };
-    let (header, token) = if config.clients.is_empty() {
-        ("", "unused")
+    let header = if config.clients.is_empty() {
+        ""
     } else {
-        (" -H \"authorization: Bearer $KEY\"", "the client's key")
+        " -H \"authorization: Bearer $KEY\""
+    };
+    let boto3 = if config.clients.is_empty() {
+        boto3_call(address, config.upstream.regions.default())
+    } else {
+        // boto3 refuses to send a token in the clear.
+        "SDKs send the key that AWS_BEARER_TOKEN_BEDROCK holds, and only to an https:// endpoint: have TLS \
+         terminated in front."
+            .to_owned()
     };
     format!(
         r#"bedrock-gateway is ready on http://{address}
@@ -122,11 +130,19 @@ Try it:
     -H 'content-type: application/json' \
     -d '{{"messages": [{{"role": "user", "content": [{{"text": "Hello."}}]}}]}}'
 
-or, with boto3:
+{boto3}
+"#
+    )
+}
 
-  import boto3, os
-  os.environ["AWS_BEARER_TOKEN_BEDROCK"] = "{token}"
-  bedrock = boto3.client("bedrock-runtime", endpoint_url="http://{address}", region_name="{region}")
+fn boto3_call(address: SocketAddr, region: &Region) -> String {
+    format!(
+        r#"or, with boto3:
+
+  import boto3
+  # boto3 insists on credentials. The gateway does not look at them.
+  keys = dict(aws_access_key_id="unused", aws_secret_access_key="unused")
+  bedrock = boto3.client("bedrock-runtime", endpoint_url="http://{address}", region_name="{region}", **keys)
   messages = [{{"role": "user", "content": [{{"text": "Hello."}}]}}]
   for event in bedrock.converse_stream(modelId="amazon.nova-lite-v1:0", messages=messages)["stream"]:
       print(event)

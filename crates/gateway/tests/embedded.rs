@@ -83,6 +83,15 @@ fn the_ready_message_has_calls_to_paste_and_says_what_answers() {
     ] {
         assert!(message.contains(part), "{message}");
     }
+    let key = format!(
+        "[[client]]\nname = \"a\"\nkey_sha256 = \"{}\"",
+        "0".repeat(64)
+    );
+    let keyed = Config::parse(&key, &Flags::default()).unwrap();
+    let message = ready_message(&keyed, address, None);
+    for part in ["Bearer $KEY", "https://"] {
+        assert!(message.contains(part), "{message}");
+    }
     let flags = Flags {
         upstream: Some("aws".to_owned()),
         ..Flags::default()
