@@ -1,5 +1,7 @@
 //! `cargo xtask bench NAME`: measurements, printed as Markdown.
 
+mod layers;
+
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
@@ -12,7 +14,8 @@ use crate::{
 pub(crate) fn run(name: &str) -> Result<ExitCode> {
     match name {
         "gateway" => gateway()?,
-        other => bail!("no benchmark {other:?}: expected gateway"),
+        "layers" => layers::run()?,
+        other => bail!("no benchmark {other:?}: expected gateway or layers"),
     }
     Ok(ExitCode::SUCCESS)
 }

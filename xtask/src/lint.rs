@@ -26,14 +26,14 @@ pub(crate) fn run() -> Result<ExitCode> {
     report.step("clippy", || {
         command::run(
             cargo()
-                .args(["clippy", "--workspace", "--all-targets"])
+                .args(["clippy", "--workspace", "--all-targets", "--all-features"])
                 .args(["--", "--deny=warnings"]),
         )
     });
     report.step("rustdoc", || {
         command::run(
             cargo()
-                .args(["doc", "--workspace", "--no-deps"])
+                .args(["doc", "--workspace", "--all-features", "--no-deps"])
                 .env("RUSTDOCFLAGS", "--deny=warnings"),
         )
     });

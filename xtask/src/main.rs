@@ -1,4 +1,4 @@
-//! The everyday commands: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench gateway`.
+//! The everyday commands: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench`.
 
 mod bench;
 mod command;
@@ -22,6 +22,7 @@ usage: cargo xtask COMMAND
   test [--only rust|doc|python]   unit, property and integration tests, doc tests, real clients
   lint                            format, clippy, rustdoc, cargo-deny
   bench gateway                   requests a second and added latency, beside a bare hyper proxy
+  bench layers                    what a call through each layer costs, beside its peers
 ";
 
 fn main() -> ExitCode {

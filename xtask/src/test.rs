@@ -31,13 +31,25 @@ pub(crate) fn run(only: Option<Sort>) -> Result<ExitCode> {
     let built = report.step("build", || command::run(cargo().args(build(only))));
 
     if wanted(Sort::Rust) {
-        let tests = ["test", "--workspace", "--all-targets", "--no-fail-fast"];
+        let tests = [
+            "test",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--no-fail-fast",
+        ];
         report.tests(UNIT, built, || {
             count(cargo().args(tests), Tally::from_libtest)
         });
     }
     if wanted(Sort::Doc) {
-        let tests = ["test", "--workspace", "--doc", "--no-fail-fast"];
+        let tests = [
+            "test",
+            "--workspace",
+            "--doc",
+            "--all-features",
+            "--no-fail-fast",
+        ];
         report.tests(DOC, built, || {
             count(cargo().args(tests), Tally::from_libtest)
         });
@@ -59,8 +71,8 @@ fn build(only: Option<Sort>) -> &'static [&'static str] {
             "--package=bedrock-sim",
             "--package=bedrock-gateway",
         ],
-        Some(Sort::Doc) => &["build", "--workspace"],
-        Some(Sort::Rust) | None => &["build", "--workspace", "--all-targets"],
+        Some(Sort::Doc) => &["build", "--workspace", "--all-features"],
+        Some(Sort::Rust) | None => &["build", "--workspace", "--all-targets", "--all-features"],
     }
 }
 
