@@ -1,0 +1,390 @@
+use tower_bedrock_core::FaultKind;
+
+use crate::{
+    Limit, Limits, Reason,
+    day::DayState,
+    meter::{Meter, Ticket},
+    queue::Load,
+    time::Time,
+};
+
+/// What one quota key may use, and uses.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    now: Time,
+    requests: Meter,
+    tokens: Meter,
+    in_flight: Load,
+    settled: Settled,
+}
+
+/// What calls have cost of what they reserved, over the last hundred or so. Forecasts need it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Settled {
+    calls: u32,
+    reserved: u64,
+    cost: u64,
+}
+
+/// A budget at one moment, together with the tokens a day of its Region where there are any, so that one
+/// step takes all limits or none.
+#[derive(Debug)]
+pub(crate) struct Books<'a> {
+    own: &'a mut Budget,
+    day: Option<&'a mut DayState>,
+    now: Time,
+}
+
+/// What a call reserved, and where it was charged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grant {
+    pub(crate) tokens: u64,
+    /// When it was sent, as far as is known: learning tells old throttles from new by it.
+    pub(crate) sent: Time,
+    requests: Ticket,
+    own_tokens: Ticket,
+    day_tokens: Option<Ticket>,
+}
+
+impl Grant {
+    const fn is_on_hold(&self) -> bool {
+        self.requests.is_on_hold() || self.own_tokens.is_on_hold()
+    }
+}
+
+/// How a call that was granted ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It cost so many tokens.
+    Settled(u64),
+    /// Nobody knows what it cost: what it reserved stays charged.
+    Kept,
+    /// It cost nothing: it was not sent, or refused.
+    Refunded,
+    /// It cost nothing: it was throttled.
+    Throttled(FaultKind),
+}
+
+/// What stands in a call's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// It asks for more than a whole limit.
+    Never(Limit),
+    /// It would fit then, were it the next and nothing given back.
+    Until(Limit, Time),
+}
+
+/// Why a call was turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) limit: Limit,
+    pub(crate) asked: u64,
+    pub(crate) available: u64,
+    pub(crate) reason: Reason,
+    /// Nanoseconds until it is worth coming back.
+    pub(crate) retry_after: Option<u64>,
+}
+
+const MINUTE: u64 = 60_000_000_000;
+
+/// A millisecond: the least a wait is said to be. Something is in the way, so it is never no time at all.
+const LEAST_WAIT: u64 = 1_000_000;
+
+impl Budget {
+    pub(crate) fn new(limits: &Limits, learns: bool) -> Self {
+        let meter = |declared| Meter::new(declared, limits.window(), MINUTE, learns);
+        Self {
+            now: Time::ZERO,
+            requests: meter(limits.requests_per_minute()),
+            tokens: meter(limits.tokens_per_minute()),
+            in_flight: Load::default(),
+            settled: Settled::default(),
+        }
+    }
+
+    /// Changes the limits; what is in use stays so.
+    pub(crate) fn declare(&mut self, limits: &Limits, now: Time) {
+        self.now = self.now.max(now);
+        let window = limits.window();
+        self.requests
+            .declare(limits.requests_per_minute(), window, self.now);
+        self.tokens
+            .declare(limits.tokens_per_minute(), window, self.now);
+    }
+
+    /// Brings everything up to `now`, or to the latest moment seen where that is later: threads that read
+    /// the clock one after another may come here the other way round.
+    pub(crate) fn at<'a>(&'a mut self, now: Time, mut day: Option<&'a mut DayState>) -> Books<'a> {
+        if now > self.now {
+            self.now = now;
+            self.requests.advance(now);
+            self.tokens.advance(now);
+        }
+        let now = self.now;
+        if let Some(day) = &mut day {
+            day.advance(now);
+        }
+        Books {
+            own: self,
+            day,
+            now,
+        }
+    }
+
+    /// The latest moment seen.
+    pub(crate) const fn now(&self) -> Time {
+        self.now
+    }
+
+    pub(crate) const fn requests(&self) -> &Meter {
+        &self.requests
+    }
+
+    pub(crate) const fn tokens(&self) -> &Meter {
+        &self.tokens
+    }
+
+    pub(crate) const fn in_flight(&self) -> Load {
+        self.in_flight
+    }
+
+    /// Whether it matters when exactly a call ended so: where something is charged, or learnt.
+    pub(crate) fn depends_on_when(&self, grant: &Grant, ending: Ending) -> bool {
+        let learning = || self.requests.is_learning() || self.tokens.is_learning();
+        match ending {
+            Ending::Settled(cost) => cost > grant.tokens || grant.is_on_hold() || learning(),
+            Ending::Throttled(_) => true,
+            Ending::Kept => grant.is_on_hold(),
+            Ending::Refunded => false,
+        }
+    }
+
+    /// Whether nothing would be lost by forgetting it but what was learnt.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight.calls == 0 && self.requests.is_idle() && self.tokens.is_idle()
+    }
+
+    /// The limit that a throttle teaches, and what the call asked of it. One that does not say which quota teaches the limit that is used
+    /// up the furthest here, or requests where no limit is known: every call counts one there.
+    fn taught_by(&mut self, kind: FaultKind, tokens: u64) -> Option<(&mut Meter, u64)> {
+        match kind {
+            FaultKind::ThrottledRequests => Some((&mut self.requests, 1)),
+            FaultKind::ThrottledTokens => Some((&mut self.tokens, tokens)),
+            FaultKind::Throttled if self.tokens.fullness() > self.requests.fullness() => {
+                Some((&mut self.tokens, tokens))
+            }
+            FaultKind::Throttled => Some((&mut self.requests, 1)),
+            _ => None,
+        }
+    }
+}
+
+impl Books<'_> {
+    pub(crate) const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The last thing to get out of the way of a call, were it the next.
+    pub(crate) fn obstacle(&self, tokens: u64) -> Option<Obstacle> {
+        let Self { own, day, now } = self;
+        let fits = own.requests.fits(1)
+            && own.tokens.fits(tokens)
+            && day.as_ref().is_none_or(|day| day.fits(*now, tokens));
+        if fits {
+            return None;
+        }
+        if tokens > own.tokens.most() {
+            return Some(Obstacle::Never(Limit::TokensPerMinute));
+        }
+        if day.as_ref().is_some_and(|day| tokens > day.most()) {
+            return Some(Obstacle::Never(Limit::TokensPerDay));
+        }
+        let (limit, at) = last(
+            own.requests.opens_at(*now, 1),
+            own.tokens.opens_at(*now, tokens),
+            day.as_ref().map(|day| day.opens_at(*now, tokens)),
+        );
+        Some(Obstacle::Until(limit, at))
+    }
+
+    /// Charges a call for which there is no obstacle, and which is sent now.
+    pub(crate) fn grant(&mut self, tokens: u64) -> Grant {
+        self.take_off(tokens, Meter::charge)
+    }
+
+    /// Charges a call for which there is no obstacle, and which is sent later.
+    pub(crate) fn grant_on_hold(&mut self, tokens: u64) -> Grant {
+        self.take_off(tokens, Meter::hold)
+    }
+
+    fn take_off(&mut self, tokens: u64, charge: impl Fn(&mut Meter, Time, u64) -> Ticket) -> Grant {
+        let Self { own, day, now } = self;
+        own.in_flight.calls += 1;
+        own.in_flight.tokens = own.in_flight.tokens.saturating_add(tokens);
+        Grant {
+            tokens,
+            sent: *now,
+            requests: charge(&mut own.requests, *now, 1),
+            own_tokens: charge(&mut own.tokens, *now, tokens),
+            day_tokens: day
+                .as_mut()
+                .map(|day| charge(day.meter_mut(), *now, tokens)),
+        }
+    }
+
+    /// A call that was granted to be sent at once is not, because what it waits for next takes time. It
+    /// counts until it is sent, and for a period from then.
+    pub(crate) fn put_on_hold(&mut self, grant: &mut Grant) {
+        self.each(grant, Meter::put_on_hold);
+    }
+
+    /// A call that was granted is sent now.
+    pub(crate) fn send(&mut self, grant: &mut Grant) {
+        if grant.is_on_hold() {
+            grant.sent = self.now;
+        }
+        self.each(grant, Meter::send);
+    }
+
+    fn each(&mut self, grant: &mut Grant, step: impl Fn(&mut Meter, Time, &mut Ticket, u64)) {
+        let Self { own, day, now } = self;
+        step(&mut own.requests, *now, &mut grant.requests, 1);
+        step(&mut own.tokens, *now, &mut grant.own_tokens, grant.tokens);
+        if let (Some(day), Some(ticket)) = (day, &mut grant.day_tokens) {
+            step(day.meter_mut(), *now, ticket, grant.tokens);
+        }
+    }
+
+    /// A call that was granted has ended.
+    pub(crate) fn end(&mut self, mut grant: Grant, ending: Ending) {
+        if matches!(ending, Ending::Settled(_) | Ending::Kept) {
+            // Nothing was used by a call that was not sent.
+            self.each(&mut grant, Meter::send);
+        }
+        let grant = &grant;
+        self.own.in_flight.calls = self.own.in_flight.calls.saturating_sub(1);
+        self.own.in_flight.tokens = self.own.in_flight.tokens.saturating_sub(grant.tokens);
+        match ending {
+            Ending::Settled(cost) => self.settle(grant, cost),
+            Ending::Kept => {}
+            Ending::Refunded => self.refund(grant),
+            Ending::Throttled(kind) => {
+                // Taught before the refund, while what was in use when Bedrock refused still shows.
+                if let Some((meter, amount)) = self.own.taught_by(kind, grant.tokens) {
+                    meter.throttled(amount, grant.sent, self.now);
+                }
+                self.refund(grant);
+            }
+        }
+    }
+
+    /// How long a call would wait behind those ahead of it, in nanoseconds, and for which limit. Each of
+    /// those counts at what calls cost in the end, and calls in flight give back what they don't cost.
+    pub(crate) fn forecast(&self, ahead: Load, tokens: u64) -> (Limit, u64) {
+        let Self { own, day, now } = self;
+        let calls = ahead.calls.saturating_add(1);
+        let share = own.settled.share();
+        let corrected = ahead.tokens as f64 * share + own.in_flight.tokens as f64 * (share - 1.0);
+        // `as` saturates.
+        let tokens = if corrected < 0.0 {
+            tokens.saturating_sub(-corrected as u64)
+        } else {
+            tokens.saturating_add(corrected as u64)
+        };
+        let (limit, at) = last(
+            own.requests.forecast(*now, calls),
+            own.tokens.forecast(*now, tokens),
+            day.as_ref().map(|day| day.forecast(*now, tokens)),
+        );
+        (limit, at.since(*now).max(LEAST_WAIT))
+    }
+
+    pub(crate) fn refusal(
+        &self,
+        limit: Limit,
+        tokens: u64,
+        reason: Reason,
+        retry_after: Option<u64>,
+    ) -> Refusal {
+        let (asked, available) = match limit {
+            Limit::RequestsPerMinute => (1, self.own.requests.available()),
+            Limit::TokensPerMinute => (tokens, self.own.tokens.available()),
+            Limit::TokensPerDay => {
+                let day = self.day.as_ref();
+                (tokens, day.map_or(u64::MAX, |day| day.available(self.now)))
+            }
+        };
+        Refusal {
+            limit,
+            asked,
+            available,
+            reason,
+            retry_after,
+        }
+    }
+
+    fn settle(&mut self, grant: &Grant, cost: u64) {
+        let now = self.now;
+        let settle = |meter: &mut Meter, ticket| {
+            if cost < grant.tokens {
+                meter.give_back(ticket, grant.tokens - cost);
+            } else if cost > grant.tokens {
+                meter.owe(now, cost - grant.tokens);
+            }
+            meter.succeeded(ticket, cost, now);
+        };
+        self.own.requests.succeeded(grant.requests, 1, now);
+        settle(&mut self.own.tokens, grant.own_tokens);
+        if let Some(day) = &mut self.day {
+            if let Some(ticket) = grant.day_tokens {
+                settle(day.meter_mut(), ticket);
+            }
+            day.succeeded(grant.sent);
+        }
+        self.own.settled.add(grant.tokens, cost);
+    }
+
+    fn refund(&mut self, grant: &Grant) {
+        self.own.requests.give_back(grant.requests, 1);
+        self.own.tokens.give_back(grant.own_tokens, grant.tokens);
+        if let (Some(day), Some(ticket)) = (&mut self.day, grant.day_tokens) {
+            day.meter_mut().give_back(ticket, grant.tokens);
+        }
+    }
+}
+
+impl Settled {
+    fn add(&mut self, reserved: u64, cost: u64) {
+        self.calls += 1;
+        self.reserved = self.reserved.saturating_add(reserved);
+        self.cost = self.cost.saturating_add(cost);
+        if self.calls == 128 {
+            *self = Self {
+                calls: 64,
+                reserved: self.reserved / 2,
+                cost: self.cost / 2,
+            };
+        }
+    }
+
+    fn share(&self) -> f64 {
+        if self.reserved == 0 {
+            1.0
+        } else {
+            self.cost as f64 / self.reserved as f64
+        }
+    }
+}
+
+/// The last of three moments, and the limit it belongs to. Tokens stand for both where it is a tie.
+fn last(requests: Time, tokens: Time, day: Option<Time>) -> (Limit, Time) {
+    let minute = if requests > tokens {
+        (Limit::RequestsPerMinute, requests)
+    } else {
+        (Limit::TokensPerMinute, tokens)
+    };
+    match day {
+        Some(day) if day > minute.1 => (Limit::TokensPerDay, day),
+        _ => minute,
+    }
+}

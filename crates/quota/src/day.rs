@@ -1,0 +1,165 @@
+use std::sync::{
+    Weak,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::{
+    key::Key,
+    meter::Meter,
+    sync::{Mutex, MutexGuard},
+    time::Time,
+    window::Window,
+};
+
+/// The tokens a day of one Region, shared by all its keys.
+///
+/// Lock order: a key's own state first, then its day. Nothing takes a key's lock while it holds a day's.
+#[derive(Debug)]
+pub(crate) struct Day {
+    /// Whether there is anything to ask: a limit, or a hold. Without one, calls don't take the lock.
+    active: AtomicBool,
+    learns: bool,
+    state: Mutex<DayState>,
+}
+
+#[derive(Debug)]
+pub(crate) struct DayState {
+    meter: Meter,
+    hold: Option<Hold>,
+    /// Keys whose next call waits for room here.
+    blocked: Vec<Weak<Key>>,
+}
+
+/// After a throttle for tokens a day nobody knows when the day ends, so calls are held for five minutes,
+/// and twice as long each time the first call after it is throttled again, up to an hour.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    since: Time,
+    until: Time,
+    in_a_row: u32,
+}
+
+const SECOND: u64 = 1_000_000_000;
+const DAY: u64 = 24 * 3_600 * SECOND;
+const FIRST_HOLD: u64 = 300 * SECOND;
+const LONGEST_HOLD: u64 = 3_600 * SECOND;
+
+impl Day {
+    pub(crate) fn new(declared: Option<(u64, Window)>, learns: bool) -> Self {
+        let (limit, window) = declared.unzip();
+        Self {
+            active: AtomicBool::new(limit.is_some()),
+            learns,
+            state: Mutex::new(DayState {
+                // A day's limit is not learnt by its rate: a throttle holds calls instead.
+                meter: Meter::new(limit, window.unwrap_or_default(), DAY, false),
+                hold: None,
+                blocked: Vec::new(),
+            }),
+        }
+    }
+
+    /// The state, locked, where there is anything to ask of it.
+    pub(crate) fn lock(&self) -> Option<MutexGuard<'_, DayState>> {
+        self.active
+            .load(Ordering::Acquire)
+            .then(|| self.state.lock())
+    }
+
+    pub(crate) fn declare(&self, declared: Option<(u64, Window)>, now: Time) {
+        let (limit, window) = declared.unzip();
+        let mut state = self.state.lock();
+        state.meter.declare(limit, window.unwrap_or_default(), now);
+        let active = limit.is_some() || state.hold.is_some();
+        self.active.store(active, Ordering::Release);
+    }
+
+    /// Whether nothing would be lost by forgetting it.
+    pub(crate) fn is_idle(&self, now: Time) -> bool {
+        let mut state = self.state.lock();
+        state.advance(now);
+        state.meter.is_idle() && state.held_until(now) <= now
+    }
+
+    /// Bedrock throttled a call for tokens a day.
+    pub(crate) fn throttled(&self, sent: Time, now: Time, retry_after: Option<u64>) {
+        if self.learns {
+            self.state.lock().throttled(sent, now, retry_after);
+            self.active.store(true, Ordering::Release);
+        }
+    }
+}
+
+impl DayState {
+    pub(crate) fn advance(&mut self, now: Time) {
+        self.meter.advance(now);
+    }
+
+    pub(crate) fn fits(&self, now: Time, tokens: u64) -> bool {
+        self.held_until(now) <= now && self.meter.fits(tokens)
+    }
+
+    pub(crate) const fn most(&self) -> u64 {
+        self.meter.most()
+    }
+
+    pub(crate) fn available(&self, now: Time) -> u64 {
+        if self.held_until(now) > now {
+            0
+        } else {
+            self.meter.available()
+        }
+    }
+
+    pub(crate) fn opens_at(&self, now: Time, tokens: u64) -> Time {
+        self.meter.opens_at(now, tokens).max(self.held_until(now))
+    }
+
+    pub(crate) fn forecast(&self, now: Time, tokens: u64) -> Time {
+        self.meter.forecast(now, tokens).max(self.held_until(now))
+    }
+
+    pub(crate) const fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    pub(crate) const fn meter_mut(&mut self) -> &mut Meter {
+        &mut self.meter
+    }
+
+    pub(crate) fn succeeded(&mut self, sent: Time) {
+        if self.hold.is_some_and(|hold| sent > hold.since) {
+            self.hold = None;
+        }
+    }
+
+    /// Notes a key to be told when there is room again.
+    pub(crate) fn tell(&mut self, key: Weak<Key>) {
+        self.blocked.push(key);
+    }
+
+    /// The keys to be told that there may be room.
+    pub(crate) fn take_blocked(&mut self) -> Vec<Weak<Key>> {
+        std::mem::take(&mut self.blocked)
+    }
+
+    fn held_until(&self, now: Time) -> Time {
+        self.hold.map_or(now, |hold| hold.until)
+    }
+
+    fn throttled(&mut self, sent: Time, now: Time, retry_after: Option<u64>) {
+        let in_a_row = match self.hold {
+            Some(hold) if sent <= hold.since => return,
+            Some(hold) => hold.in_a_row.saturating_add(1),
+            None => 0,
+        };
+        let usual = FIRST_HOLD
+            .saturating_mul(1 << in_a_row.min(16))
+            .min(LONGEST_HOLD);
+        self.hold = Some(Hold {
+            since: now,
+            until: now.plus(retry_after.unwrap_or(usual).min(DAY)),
+            in_a_row,
+        });
+    }
+}

@@ -1,0 +1,208 @@
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tower_bedrock_core::{HasCompletion, HasDemand, HasFault, HasTarget};
+use tower_service::Service;
+
+use crate::{
+    CountTokens, Exhausted, Limiter, Reservation, limiter::Start, registry::Meters,
+    waiting::Waiting,
+};
+
+pin_project! {
+    #[project = FutureProj]
+    /// The response future of [`Quota`](crate::Quota).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before the call is sent, it gives back what it reserved and leaves the queue. Dropped after,
+    /// it keeps what it reserved until that leaves the window: the call runs on at Bedrock.
+    pub struct ResponseFuture<S, Request, C = ()>
+    where
+        S: Service<Request>,
+        C: CountTokens<Request>,
+    {
+        limiter: Limiter,
+        count: C,
+        inner: S,
+        request: Option<Request>,
+        #[pin]
+        state: State<C::Future, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<Count, Call> {
+        Start,
+        Counting {
+            meters: Meters,
+            estimate: u64,
+            #[pin]
+            count: Count,
+        },
+        Waiting {
+            #[pin]
+            waiting: Waiting,
+        },
+        // Admitted, and waiting for the inner service.
+        Admitted {
+            reservation: Option<Reservation>,
+        },
+        Called {
+            reservation: Option<Reservation>,
+            #[pin]
+            call: Call,
+        },
+        Done,
+    }
+}
+
+impl<S, Request, C> ResponseFuture<S, Request, C>
+where
+    S: Service<Request>,
+    C: CountTokens<Request>,
+{
+    pub(crate) const fn new(limiter: Limiter, count: C, inner: S, request: Request) -> Self {
+        Self {
+            limiter,
+            count,
+            inner,
+            request: Some(request),
+            state: State::Start,
+        }
+    }
+}
+
+impl<S, Request, C> Future for ResponseFuture<S, Request, C>
+where
+    S: Service<Request>,
+    S::Response: HasCompletion,
+    S::Error: HasFault + From<Exhausted>,
+    Request: HasTarget + HasDemand,
+    C: CountTokens<Request>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let result = ready!(drive(&mut this, cx));
+        // Nothing is held for longer than the call lasts, however long its future is kept.
+        this.state.set(State::Done);
+        Poll::Ready(result)
+    }
+}
+
+const DONE: &str = "polled after it was done";
+
+fn drive<S, Request, C>(
+    this: &mut FutureProj<'_, S, Request, C>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<S::Response, S::Error>>
+where
+    S: Service<Request>,
+    S::Response: HasCompletion,
+    S::Error: HasFault + From<Exhausted>,
+    Request: HasTarget + HasDemand,
+    C: CountTokens<Request>,
+{
+    loop {
+        let next = match this.state.as_mut().project() {
+            StateProj::Start => {
+                let request = this.request.as_mut().expect(DONE);
+                let meters = this.limiter.meters(request.target());
+                let estimate = meters.estimate(request);
+                match this.count.count(request, estimate) {
+                    Some(count) => State::Counting {
+                        meters,
+                        estimate,
+                        count,
+                    },
+                    None => admit(this.limiter, meters, request, estimate, cx)?,
+                }
+            }
+            StateProj::Counting {
+                meters,
+                estimate,
+                count,
+            } => {
+                let input = ready!(count.poll(cx)).unwrap_or(*estimate);
+                let request = this.request.as_ref().expect(DONE);
+                let meters = std::mem::replace(meters, Meters::Nothing);
+                admit(this.limiter, meters, request, input, cx)?
+            }
+            StateProj::Waiting { waiting } => State::Admitted {
+                reservation: Some(ready!(waiting.poll(cx))?),
+            },
+            StateProj::Admitted { reservation } => {
+                let reserved = reservation.as_mut().expect(DONE);
+                match this.inner.poll_ready(cx) {
+                    Poll::Ready(Ok(())) => reserved.sent(),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => {
+                        reserved.hold();
+                        return Poll::Pending;
+                    }
+                }
+                State::Called {
+                    reservation: reservation.take(),
+                    call: this.inner.call(this.request.take().expect(DONE)),
+                }
+            }
+            StateProj::Called { reservation, call } => {
+                let result = ready!(call.poll(cx));
+                let reservation = reservation.take().expect(DONE);
+                return Poll::Ready(match result {
+                    Ok(mut response) => {
+                        response.on_completion(|completion| reservation.complete(completion));
+                        Ok(response)
+                    }
+                    Err(error) => {
+                        reservation.fail(&error.fault());
+                        Err(error)
+                    }
+                });
+            }
+            StateProj::Done => panic!("{DONE}"),
+        };
+        this.state.set(next);
+    }
+}
+
+/// Asks the quota for so many input tokens and what the request bounds its output to.
+fn admit<Request, Count, Call>(
+    limiter: &Limiter,
+    meters: Meters,
+    request: &Request,
+    input: u64,
+    cx: &mut Context<'_>,
+) -> Result<State<Count, Call>, Exhausted>
+where
+    Request: HasTarget + HasDemand,
+{
+    let demand = request.demand();
+    let tokens = meters.tokens(input, &demand);
+    match limiter.start(meters, tokens, &demand, request.context(), cx.waker()) {
+        Start::Reserved(reservation) => Ok(State::Admitted {
+            reservation: Some(reservation),
+        }),
+        Start::Waits(seat) => Ok(State::Waiting {
+            waiting: Waiting::new(seat, demand),
+        }),
+        Start::Refused(exhausted) => Err(exhausted),
+    }
+}
+
+impl<S, Request, C> fmt::Debug for ResponseFuture<S, Request, C>
+where
+    S: Service<Request>,
+    C: CountTokens<Request>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

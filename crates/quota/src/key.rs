@@ -1,0 +1,252 @@
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    task::Waker,
+};
+
+use crate::{
+    Limits, Observe, QuotaKey,
+    budget::{Ending, Grant, Refusal},
+    config::Config,
+    day::{Day, DayState},
+    model::Model,
+    state::{Answer, Ask, Next, State, Waited, Wakers},
+    sync::Mutex,
+    time::{Clock, Time},
+};
+
+/// The state of one quota key, shared by everybody who uses it.
+///
+/// Locks are held for a few steps of arithmetic. Whoever is to be woken is woken after they are released.
+pub(crate) struct Key {
+    name: QuotaKey,
+    clock: Clock,
+    model: Arc<Model>,
+    observe: Option<Arc<dyn Observe>>,
+    day: Arc<Day>,
+    state: Mutex<State>,
+    me: Weak<Self>,
+}
+
+/// Where a call stands.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    Done(Result<Grant, Refusal>),
+    /// It waits under this number, and is to poll again at the given moment where it keeps the timer.
+    Waits(usize, Option<Time>),
+}
+
+impl Key {
+    pub(crate) fn new(
+        name: QuotaKey,
+        config: &Config,
+        model: Arc<Model>,
+        day: Arc<Day>,
+        state: State,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            name,
+            clock: config.clock,
+            model,
+            observe: config.observe.clone(),
+            day,
+            state: Mutex::new(state),
+            me: me.clone(),
+        })
+    }
+
+    pub(crate) const fn name(&self) -> &QuotaKey {
+        &self.name
+    }
+
+    pub(crate) const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    pub(crate) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Tells whoever observes.
+    pub(crate) fn tell(&self, tell: impl FnOnce(&dyn Observe, &QuotaKey)) {
+        if let Some(observe) = &self.observe {
+            tell(&**observe, &self.name);
+        }
+    }
+
+    /// Whether nothing would be lost by forgetting it but what 429s have taught.
+    pub(crate) fn is_idle(&self, now: Time) -> bool {
+        self.look(|state, _| {
+            state.budget_mut().at(now, None);
+            state.queue().is_empty() && state.budget().is_idle()
+        })
+    }
+
+    /// A call asks to be let through.
+    pub(crate) fn ask(&self, ask: &Ask<'_>, now: Time, waker: &Waker) -> Turn {
+        self.step(
+            |state, mut day, wakers| match state.ask(ask, now, day.as_deref_mut(), wakers) {
+                Answer::Granted(grant) => Turn::Done(Ok(grant)),
+                Answer::Refused(refusal) => Turn::Done(Err(refusal)),
+                Answer::Waits(id) => self.turn(state, id, now, day, waker, wakers),
+            },
+        )
+    }
+
+    /// A call that waits looks whether it is its turn.
+    pub(crate) fn poll(&self, id: usize, now: Time, waker: &Waker) -> Turn {
+        self.step(|state, day, wakers| self.turn(state, id, now, day, waker, wakers))
+    }
+
+    /// A call that waited is given up.
+    pub(crate) fn cancel(&self, id: usize, waited: &Waited) {
+        // Whoever drops a future may have no clock to read, and needs none.
+        self.change(
+            |state| state.budget().now(),
+            |state, now, day| {
+                if let Some(Ok(grant)) = state.queue_mut().cancel(id) {
+                    state.end(&grant, Some(waited), Ending::Refunded, now, day);
+                }
+            },
+        );
+    }
+
+    /// A call that was granted to be sent at once is not.
+    pub(crate) fn put_on_hold(&self, grant: &mut Grant, now: Time) {
+        self.step(|state, day, _| state.budget_mut().at(now, day).put_on_hold(grant));
+    }
+
+    /// A call that was granted is sent, at `now`.
+    pub(crate) fn send(&self, grant: &mut Grant, now: Time) {
+        self.step(|state, day, _| state.budget_mut().at(now, day).send(grant));
+    }
+
+    /// A call was throttled for tokens a day.
+    pub(crate) fn day_throttled(&self, sent: Time, now: Time, retry_after: Option<u64>) {
+        self.day.throttled(sent, now, retry_after);
+    }
+
+    /// A call that was granted has ended. `waited` says whose it was, where it waited; `clock` is read only
+    /// where it matters when that was.
+    pub(crate) fn end(
+        &self,
+        grant: &Grant,
+        waited: Option<&Waited>,
+        ending: Ending,
+        clock: Option<&Clock>,
+    ) {
+        let now = |state: &State| {
+            let matters =
+                !state.queue().is_empty() || state.budget().depends_on_when(grant, ending);
+            match clock {
+                Some(clock) if matters => clock.now(),
+                _ => state.budget().now(),
+            }
+        };
+        self.change(now, |state, now, day| {
+            state.end(grant, waited, ending, now, day)
+        });
+    }
+
+    /// Changes the limits; what is in use stays so, and who waits is looked at anew.
+    pub(crate) fn declare(&self, limits: &Limits, now: Time) {
+        self.change(
+            |_| now,
+            |state, now, _| state.budget_mut().declare(limits, now),
+        );
+    }
+
+    /// Looks at something.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&mut State, Option<&mut DayState>) -> R) -> R {
+        self.step(|state, day, _| look(state, day))
+    }
+
+    /// There may be room in the Region's day for the first of those who wait.
+    fn told(&self) {
+        self.step(|state, mut day, wakers| {
+            state.listed = false;
+            let now = state.budget().now();
+            if let Some(next) = state.pump(now, day.as_deref_mut(), wakers) {
+                self.note(state, next, day, wakers);
+            }
+        });
+    }
+
+    /// Does something that may make room: for those who wait here, and for other keys that wait for the same
+    /// day.
+    fn change(
+        &self,
+        now: impl FnOnce(&State) -> Time,
+        change: impl FnOnce(&mut State, Time, Option<&mut DayState>),
+    ) {
+        let waiting_for_day = self.step(|state, mut day, wakers| {
+            let now = now(state);
+            change(state, now, day.as_deref_mut());
+            if let Some(next) = state.pump(now, day.as_deref_mut(), wakers) {
+                self.note(state, next, day.as_deref_mut(), wakers);
+            }
+            day.map(DayState::take_blocked).unwrap_or_default()
+        });
+        for key in waiting_for_day.iter().filter_map(Weak::upgrade) {
+            key.told();
+        }
+    }
+
+    fn turn(
+        &self,
+        state: &mut State,
+        id: usize,
+        now: Time,
+        mut day: Option<&mut DayState>,
+        waker: &Waker,
+        wakers: &mut Wakers,
+    ) -> Turn {
+        let next = state.pump(now, day.as_deref_mut(), wakers);
+        if let Some(outcome) = state.queue_mut().take(id) {
+            if let Some(next) = next {
+                self.note(state, next, day, wakers);
+            }
+            return Turn::Done(outcome);
+        }
+        let Some(next) = next else {
+            return Turn::Waits(id, None);
+        };
+        let now = state.budget().now();
+        let keeps_timer = state.queue_mut().polled(id, waker, now, next.at);
+        self.note(state, next, day, wakers);
+        Turn::Waits(id, keeps_timer.then_some(next.at))
+    }
+
+    /// Sees to it that somebody will be there when the next thing happens.
+    fn note(&self, state: &mut State, next: Next, day: Option<&mut DayState>, wakers: &mut Wakers) {
+        wakers.extend(state.queue_mut().set_timer(next.at));
+        if let Some(day) = day
+            && next.waits_for_day
+            && !state.listed
+        {
+            state.listed = true;
+            day.tell(self.me.clone());
+        }
+    }
+
+    fn step<R>(&self, step: impl FnOnce(&mut State, Option<&mut DayState>, &mut Wakers) -> R) -> R {
+        let mut wakers = Wakers::new();
+        let result = {
+            let mut state = self.state.lock();
+            let mut day = self.day.lock();
+            step(&mut state, day.as_deref_mut(), &mut wakers)
+        };
+        for waker in wakers {
+            waker.wake();
+        }
+        result
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

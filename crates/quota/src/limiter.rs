@@ -1,0 +1,276 @@
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Poll, Waker},
+};
+
+use tokio::time::Duration;
+use tower_bedrock_core::{Context, Demand, Target};
+
+use crate::{
+    Exhausted, InvalidConfig, Limit, LimitTable, LimiterBuilder, Reason, Reservation,
+    budget::Refusal,
+    config::{Config, check_table},
+    key::{Key, Turn},
+    registry::{Meters, Registry},
+    state::{Ask, Waited},
+    time::{Time, nanos},
+    waiting::{Seat, Waiting},
+};
+
+/// A mirror of Bedrock's quotas: what [`QuotaLayer`](crate::QuotaLayer) asks before it sends a call, and
+/// the handle to look at it by.
+///
+/// ```
+/// use tower_bedrock_core::{Completion, Context, Demand, Target, TokenUsage};
+/// use tower_bedrock_quota::{LimitTable, Limiter, Limits, QuotaPattern};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let limits = Limits::new().with_tokens_per_minute(100_000);
+/// let limiter = Limiter::builder()
+///     .limits(LimitTable::new().with(QuotaPattern::any(), limits))
+///     .build()?;
+///
+/// let target = Target::parse("us-east-1", "anthropic.claude-sonnet-4-20250514-v1:0")?;
+/// let demand = Demand::new(1_000).with_max_output_tokens(64_000);
+///
+/// // Waits until there is room for 1,000 tokens in and at most 64,000 out ...
+/// let mut reservation = limiter.reserve(&target, &demand, &Context::new()).await?;
+/// reservation.sent();
+/// assert_eq!(reservation.tokens(), 65_000);
+///
+/// // ... and is charged 1,000 + 5 x 100 once it is known that 100 came out.
+/// let usage = TokenUsage { input: 1_000, output: 100, ..TokenUsage::default() };
+/// reservation.complete(&Completion::complete(Some(usage)));
+/// let level = limiter.snapshot(&target).unwrap().tokens_per_minute;
+/// assert_eq!(level.used, 1_500);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Clone
+///
+/// Clones are one limiter: they share all state.
+#[derive(Clone, Debug)]
+pub struct Limiter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    registry: Registry,
+}
+
+/// The answer to a call that asks.
+#[derive(Debug)]
+pub(crate) enum Start {
+    Reserved(Reservation),
+    Refused(Exhausted),
+    Waits(Seat),
+}
+
+impl Limiter {
+    /// A limiter with the given limits and defaults for everything else.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] where a limit is zero or above [`Limits::MAX`](crate::Limits::MAX).
+    pub fn new(limits: LimitTable) -> Result<Self, InvalidConfig> {
+        Self::builder().limits(limits).build()
+    }
+
+    /// Builds a limiter.
+    pub fn builder() -> LimiterBuilder {
+        LimiterBuilder::new()
+    }
+
+    pub(crate) fn with_config(config: Config, table: LimitTable) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                registry: Registry::new(table),
+            }),
+        }
+    }
+
+    /// Changes the limits, of keys in use too: what is in use stays so, and who waits is looked at anew.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] where a limit is zero or above [`Limits::MAX`](crate::Limits::MAX); then nothing
+    /// changes.
+    pub fn set_limits(&self, limits: LimitTable) -> Result<(), InvalidConfig> {
+        check_table(&limits)?;
+        let now = self.shared.config.clock.now();
+        self.shared.registry.declare(limits, now);
+        Ok(())
+    }
+
+    /// Reserves what a call may cost, as soon as there is room and others who wait have gone first.
+    ///
+    /// # Errors
+    ///
+    /// [`Exhausted`]: at once where the call asks for more than a whole limit, would wait longer than its
+    /// deadline or the limiter's `max_wait` allows, or too many wait already; later where the forecast was
+    /// wrong and its time has run out.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while waiting, it leaves the queue and nothing behind. A call that waits must be polled when
+    /// it is woken, as with any fair lock: it may be the one that keeps the timer for all.
+    pub async fn reserve(
+        &self,
+        target: &Target,
+        demand: &Demand,
+        context: &Context,
+    ) -> Result<Reservation, Exhausted> {
+        let start = poll_fn(|cx| {
+            let meters = self.meters(target);
+            let tokens = meters.tokens_of(demand);
+            Poll::Ready(self.start(meters, tokens, demand, context, cx.waker()))
+        });
+        match start.await {
+            Start::Reserved(reservation) => Ok(reservation),
+            Start::Refused(exhausted) => Err(exhausted),
+            Start::Waits(seat) => Waiting::new(seat, *demand).await,
+        }
+    }
+
+    /// Reserves what a call may cost if there is room now and nobody waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Exhausted`] where there is none, with the time to come back.
+    pub fn try_reserve(
+        &self,
+        target: &Target,
+        demand: &Demand,
+        context: &Context,
+    ) -> Result<Reservation, Exhausted> {
+        let meters = self.meters(target);
+        let tokens = meters.tokens_of(demand);
+        match self.start_within(0, meters, tokens, demand, context, Waker::noop()) {
+            Start::Reserved(reservation) => Ok(reservation),
+            Start::Refused(exhausted) => Err(exhausted),
+            // With no time to wait a call is granted or refused at once.
+            Start::Waits(_) => {
+                let limit = Limit::TokensPerMinute;
+                let reason = Reason::WaitTooLong;
+                Err(Exhausted::new(
+                    limit,
+                    tokens,
+                    0,
+                    reason,
+                    Some(Duration::ZERO),
+                ))
+            }
+        }
+    }
+
+    pub(crate) fn meters(&self, target: &Target) -> Meters {
+        let Shared { config, registry } = &*self.shared;
+        registry.find_or_make(target, config)
+    }
+
+    /// Asks to reserve so many tokens.
+    pub(crate) fn start(
+        &self,
+        meters: Meters,
+        tokens: u64,
+        demand: &Demand,
+        context: &Context,
+        waker: &Waker,
+    ) -> Start {
+        let max_wait = nanos(self.shared.config.max_wait);
+        self.start_within(max_wait, meters, tokens, demand, context, waker)
+    }
+
+    fn start_within(
+        &self,
+        max_wait: u64,
+        meters: Meters,
+        tokens: u64,
+        demand: &Demand,
+        context: &Context,
+        waker: &Waker,
+    ) -> Start {
+        let key = match meters {
+            Meters::Key(key) => key,
+            Meters::Nothing => return Start::Reserved(Reservation::unmetered()),
+            Meters::NoRoom => {
+                let limit = Limit::TokensPerMinute;
+                let after = Some(Duration::from_secs(1));
+                let refused = Exhausted::new(limit, tokens, 0, Reason::TooManyKeys, after);
+                return Start::Refused(refused);
+            }
+        };
+        let now = self.shared.config.clock.now();
+        let ask = self.ask(max_wait, tokens, context, now);
+        match key.ask(&ask, now, waker) {
+            Turn::Done(Ok(grant)) => {
+                key.tell(|observe, name| observe.admitted(name, Duration::ZERO));
+                Start::Reserved(Reservation::new(key, grant, None, *demand))
+            }
+            Turn::Done(Err(refusal)) => Start::Refused(exhausted(&key, &refusal, Duration::ZERO)),
+            Turn::Waits(id, _) => {
+                let waited = Waited {
+                    priority: context.priority(),
+                    tenant: context.tenant().cloned(),
+                };
+                Start::Waits(Seat {
+                    key,
+                    id,
+                    waited: Some(waited),
+                    since: now,
+                })
+            }
+        }
+    }
+
+    pub(crate) fn ask<'a>(
+        &self,
+        max_wait: u64,
+        tokens: u64,
+        context: &'a Context,
+        now: Time,
+    ) -> Ask<'a> {
+        let config = &self.shared.config;
+        let time_left = context
+            .deadline()
+            .map_or(u64::MAX, |deadline| config.clock.time(deadline).since(now));
+        Ask {
+            tokens,
+            priority: context.priority(),
+            tenant: context.tenant(),
+            weight: context
+                .tenant()
+                .and_then(|tenant| config.weights.get(tenant))
+                .map_or(1, |weight| *weight),
+            patience: max_wait.min(time_left),
+            places: config.max_waiting as u64,
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+}
+
+/// A refusal as the caller gets it; whoever observes is told.
+pub(crate) fn exhausted(key: &Key, refusal: &Refusal, waited: Duration) -> Exhausted {
+    let exhausted = Exhausted::new(
+        refusal.limit,
+        refusal.asked,
+        refusal.available,
+        refusal.reason,
+        refusal.retry_after.map(Duration::from_nanos),
+    );
+    key.tell(|observe, name| observe.refused(name, &exhausted, waited));
+    exhausted
+}

@@ -1,0 +1,144 @@
+use super::Reading;
+use crate::{
+    learn::Learned,
+    time::Time,
+    window::{Tally, Window},
+};
+
+/// A limit that was declared, which 429s may have taught to be lower.
+#[derive(Clone, Debug)]
+pub(crate) struct Declared {
+    period: u64,
+    tally: Tally,
+    declared: u64,
+    /// What is kept to: `declared`, or what was learnt where that is less.
+    limit: u64,
+    learned: Option<Learned>,
+}
+
+impl Declared {
+    pub(crate) fn new(declared: u64, window: Window, period: u64) -> Self {
+        Self {
+            period,
+            tally: Tally::new(window, period),
+            declared,
+            limit: declared,
+            learned: None,
+        }
+    }
+
+    pub(crate) const fn window(&self) -> Window {
+        self.tally.window()
+    }
+
+    pub(crate) fn declare(&mut self, declared: u64) {
+        // What was learnt was learnt of a limit that is no more.
+        if declared != self.declared {
+            self.declared = declared;
+            self.limit = declared;
+            self.learned = None;
+        }
+    }
+
+    pub(crate) fn advance(&mut self, now: Time) {
+        // By the limit that held until now; it may grow with this.
+        self.tally.advance(now, self.limit);
+        if let Some(learned) = &mut self.learned {
+            if learned.believe(self.declared as f64, now) {
+                self.learned = None;
+            }
+            self.keep_to_what_was_learnt();
+        }
+    }
+
+    pub(crate) const fn is_learning(&self) -> bool {
+        self.learned.is_some()
+    }
+
+    pub(crate) const fn fits(&self, amount: u64) -> bool {
+        self.tally.fits(amount, self.limit) || self.fits_alone(amount)
+    }
+
+    /// What 429s have taught slows a large call down; it does not forbid what is declared.
+    const fn fits_alone(&self, amount: u64) -> bool {
+        amount > self.limit && amount <= self.declared && self.tally.fits(self.limit, self.limit)
+    }
+
+    pub(crate) const fn most(&self) -> u64 {
+        self.declared
+    }
+
+    pub(crate) fn available(&self) -> u64 {
+        self.limit.saturating_sub(self.tally.used(self.limit))
+    }
+
+    /// Whether more than half of the limit is in use. Of meaning only where there is something to grow back.
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.learned.is_some() && self.tally.used(self.limit) > self.limit / 2
+    }
+
+    pub(crate) fn charge(&mut self, now: Time, amount: u64) -> u64 {
+        self.tally.charge(now, amount)
+    }
+
+    pub(crate) fn give_back(&mut self, slot: u64, amount: u64) {
+        self.tally.give_back(slot, amount);
+    }
+
+    pub(crate) const fn hold(&mut self, amount: u64) {
+        self.tally.hold(amount);
+    }
+
+    pub(crate) const fn release(&mut self, amount: u64) {
+        self.tally.release(amount);
+    }
+
+    pub(crate) fn owe(&mut self, now: Time, amount: u64) {
+        self.tally.owe(now, amount, self.limit);
+    }
+
+    pub(crate) fn opens_at(&self, now: Time, amount: u64) -> Time {
+        self.tally.ready_at(now, amount.min(self.limit), self.limit)
+    }
+
+    pub(crate) fn forecast(&self, now: Time, amount: u64) -> Time {
+        self.tally.ready_at(now, amount, self.limit)
+    }
+
+    pub(crate) fn throttled(&mut self, amount: u64, sent: Time, now: Time) {
+        let level = match &self.learned {
+            Some(learned) => learned.level(),
+            None => self.declared as f64,
+        };
+        // The level may stand far above what is used, and then lowering it a little changes nothing.
+        let from = (self.tally.used(self.declared) as f64).clamp(level / 2.0, level);
+        match &mut self.learned {
+            Some(learned) => learned.throttled(from, amount, sent, now),
+            None => self.learned = Some(Learned::first(from, amount, self.period, now)),
+        }
+        self.keep_to_what_was_learnt();
+    }
+
+    pub(crate) fn succeeded(&mut self, pressed: bool, amount: u64, now: Time) {
+        if let Some(learned) = &mut self.learned {
+            learned.succeeded(pressed, amount, now);
+            self.keep_to_what_was_learnt();
+        }
+    }
+
+    pub(crate) fn reading(&self) -> Reading {
+        Reading {
+            declared: Some(self.declared),
+            effective: Some(self.limit),
+            used: self.tally.used(self.limit),
+            debt: self.tally.debt(self.limit),
+        }
+    }
+
+    fn keep_to_what_was_learnt(&mut self) {
+        self.limit = match &self.learned {
+            Some(learned) => learned.whole_level().min(self.declared),
+            None => self.declared,
+        };
+    }
+}

@@ -1,0 +1,254 @@
+//! One limit of one quota: how much it is said to be, what is in use of it, and what 429s have taught about
+//! it.
+
+mod declared;
+mod unknown;
+
+use self::{declared::Declared, unknown::Unknown};
+use crate::{time::Time, window::Window};
+
+/// One limit of one quota.
+#[derive(Clone, Debug)]
+pub(crate) struct Meter {
+    period: u64,
+    learns: bool,
+    /// Counts the windows there have been, so that nothing is given back to one it was not charged to.
+    generation: u32,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Declared(Declared),
+    Unknown(Unknown),
+}
+
+/// Where a charge went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticket {
+    slot: u64,
+    generation: u32,
+    /// In no slot yet: it is held until it is sent.
+    held: bool,
+    pressed: bool,
+}
+
+impl Ticket {
+    pub(crate) const fn is_on_hold(&self) -> bool {
+        self.held
+    }
+}
+
+/// What a meter shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub(crate) declared: Option<u64>,
+    pub(crate) effective: Option<u64>,
+    pub(crate) used: u64,
+    pub(crate) debt: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(declared: Option<u64>, window: Window, period: u64, learns: bool) -> Self {
+        Self {
+            period,
+            learns,
+            generation: 0,
+            kind: match declared {
+                Some(declared) => Kind::Declared(Declared::new(declared, window, period)),
+                None => Kind::Unknown(Unknown::new(period)),
+            },
+        }
+    }
+
+    /// Changes what is declared. What is in use stays so: where the window changes, it counts from `now` in
+    /// the new one.
+    pub(crate) fn declare(&mut self, declared: Option<u64>, window: Window, now: Time) {
+        self.advance(now);
+        match (&mut self.kind, declared) {
+            (Kind::Declared(meter), Some(new)) if meter.window() == window => meter.declare(new),
+            (Kind::Unknown(_), None) => {}
+            _ => {
+                let in_use = self.reading();
+                let mut next = Self::new(declared, window, self.period, self.learns);
+                next.generation = self.generation.wrapping_add(1);
+                next.advance(now);
+                next.owe(now, in_use.used.saturating_add(in_use.debt));
+                *self = next;
+            }
+        }
+    }
+
+    /// Brings the meter up to `now`. Everything else assumes that this has been done.
+    pub(crate) fn advance(&mut self, now: Time) {
+        match &mut self.kind {
+            Kind::Declared(meter) => meter.advance(now),
+            Kind::Unknown(meter) => meter.advance(now),
+        }
+    }
+
+    /// Whether 429s have taught it something that calm would undo.
+    pub(crate) const fn is_learning(&self) -> bool {
+        match &self.kind {
+            Kind::Declared(meter) => meter.is_learning(),
+            Kind::Unknown(meter) => meter.is_learning(),
+        }
+    }
+
+    /// Whether it fits now.
+    pub(crate) fn fits(&self, amount: u64) -> bool {
+        match &self.kind {
+            Kind::Declared(meter) => meter.fits(amount),
+            Kind::Unknown(meter) => meter.fits(amount),
+        }
+    }
+
+    /// The most that could ever fit.
+    pub(crate) const fn most(&self) -> u64 {
+        match &self.kind {
+            Kind::Declared(meter) => meter.most(),
+            Kind::Unknown(_) => u64::MAX,
+        }
+    }
+
+    /// What would fit now.
+    pub(crate) fn available(&self) -> u64 {
+        match &self.kind {
+            Kind::Declared(meter) => meter.available(),
+            Kind::Unknown(meter) => meter.available(),
+        }
+    }
+
+    /// How much of the limit is used up, as a share of it; zero where there is none.
+    pub(crate) fn fullness(&self) -> f64 {
+        match &self.kind {
+            Kind::Declared(meter) => {
+                let Reading { used, debt, .. } = meter.reading();
+                let limit = used.saturating_add(meter.available()).max(1);
+                used.saturating_add(debt) as f64 / limit as f64
+            }
+            Kind::Unknown(meter) => meter.fullness(),
+        }
+    }
+
+    /// Charges a call that is sent now.
+    pub(crate) fn charge(&mut self, now: Time, amount: u64) -> Ticket {
+        let (slot, pressed) = match &mut self.kind {
+            Kind::Declared(meter) => (meter.charge(now, amount), meter.is_pressed()),
+            Kind::Unknown(meter) => {
+                meter.charge(now, amount);
+                (0, meter.is_pressed())
+            }
+        };
+        Ticket {
+            slot,
+            generation: self.generation,
+            held: false,
+            pressed,
+        }
+    }
+
+    /// Charges a call that is let through now and will be sent later.
+    pub(crate) fn hold(&mut self, now: Time, amount: u64) -> Ticket {
+        match &mut self.kind {
+            Kind::Declared(meter) => {
+                meter.hold(amount);
+                Ticket {
+                    slot: 0,
+                    generation: self.generation,
+                    held: true,
+                    pressed: meter.is_pressed(),
+                }
+            }
+            // A pace is no promise of what a window holds.
+            Kind::Unknown(_) => self.charge(now, amount),
+        }
+    }
+
+    /// A call that was charged is held after all: what it waits for next takes time.
+    pub(crate) fn put_on_hold(&mut self, now: Time, ticket: &mut Ticket, amount: u64) {
+        if !ticket.held && matches!(self.kind, Kind::Declared(_)) {
+            self.give_back(*ticket, amount);
+            let pressed = ticket.pressed;
+            *ticket = self.hold(now, amount);
+            ticket.pressed |= pressed;
+        }
+    }
+
+    /// A call that was held is sent now.
+    pub(crate) fn send(&mut self, now: Time, ticket: &mut Ticket, amount: u64) {
+        if ticket.held {
+            self.give_back(*ticket, amount);
+            let pressed = ticket.pressed;
+            *ticket = self.charge(now, amount);
+            ticket.pressed |= pressed;
+        }
+    }
+
+    pub(crate) fn give_back(&mut self, ticket: Ticket, amount: u64) {
+        if ticket.generation != self.generation {
+            return;
+        }
+        match &mut self.kind {
+            Kind::Declared(meter) if ticket.held => meter.release(amount),
+            Kind::Declared(meter) => meter.give_back(ticket.slot, amount),
+            Kind::Unknown(meter) => meter.give_back(amount),
+        }
+    }
+
+    /// Charges what was used beyond a reservation, whether or not there is room.
+    pub(crate) fn owe(&mut self, now: Time, amount: u64) {
+        match &mut self.kind {
+            Kind::Declared(meter) => meter.owe(now, amount),
+            Kind::Unknown(meter) => meter.charge(now, amount),
+        }
+    }
+
+    /// When one call of `amount` would fit, were it the next and nothing given back.
+    pub(crate) fn opens_at(&self, now: Time, amount: u64) -> Time {
+        match &self.kind {
+            _ if self.fits(amount) => now,
+            Kind::Declared(meter) => meter.opens_at(now, amount),
+            Kind::Unknown(meter) => meter.opens_at(now, amount),
+        }
+    }
+
+    /// When calls of `amount` together would all have been let through, were nothing given back.
+    pub(crate) fn forecast(&self, now: Time, amount: u64) -> Time {
+        match &self.kind {
+            Kind::Declared(meter) => meter.forecast(now, amount),
+            Kind::Unknown(meter) => meter.forecast(now, amount),
+        }
+    }
+
+    /// Bedrock throttled a call for this limit that was sent at `sent`, and that is charged here still.
+    pub(crate) fn throttled(&mut self, amount: u64, sent: Time, now: Time) {
+        if self.learns {
+            match &mut self.kind {
+                Kind::Declared(meter) => meter.throttled(amount, sent, now),
+                Kind::Unknown(meter) => meter.throttled(amount, sent, now),
+            }
+        }
+    }
+
+    /// A call that was charged here succeeded, and used `amount`.
+    pub(crate) fn succeeded(&mut self, ticket: Ticket, amount: u64, now: Time) {
+        match &mut self.kind {
+            Kind::Declared(meter) => meter.succeeded(ticket.pressed, amount, now),
+            Kind::Unknown(meter) => meter.succeeded(ticket.pressed, amount, now),
+        }
+    }
+
+    pub(crate) fn reading(&self) -> Reading {
+        match &self.kind {
+            Kind::Declared(meter) => meter.reading(),
+            Kind::Unknown(meter) => meter.reading(),
+        }
+    }
+
+    /// Whether nothing would be lost by forgetting the meter but what was learnt.
+    pub(crate) fn is_idle(&self) -> bool {
+        let reading = self.reading();
+        reading.used == 0 && reading.debt == 0
+    }
+}

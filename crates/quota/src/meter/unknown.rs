@@ -1,0 +1,147 @@
+use super::Reading;
+use crate::{learn::Learned, rate::Rate, time::Time, window::Bucket};
+
+/// A limit of which nothing is declared. Until a 429 everything fits; then the rate it came at is a level to
+/// start from.
+///
+/// Nothing is known of the window's shape either, so the level is kept as an even pace, with a second's
+/// worth of slack: that is within the level in every shape. A call larger than the slack goes when
+/// the pace has caught up with all before it.
+#[derive(Clone, Debug)]
+pub(crate) struct Unknown {
+    period: u64,
+    rate: Rate,
+    pace: Option<Pace>,
+}
+
+#[derive(Clone, Debug)]
+struct Pace {
+    bucket: Bucket,
+    learned: Learned,
+}
+
+/// The share of a minute that a pace may run ahead: one second's.
+const SLACK: u64 = 60;
+
+/// The bucket drains this much the faster over a period this much the longer, so that a level of few calls
+/// is kept to its third decimal.
+const FINE: u64 = 1_000;
+
+impl Unknown {
+    pub(crate) fn new(period: u64) -> Self {
+        Self {
+            period,
+            rate: Rate::default(),
+            pace: None,
+        }
+    }
+
+    pub(crate) fn advance(&mut self, now: Time) {
+        if let Some(pace) = &mut self.pace {
+            pace.bucket.advance(now, pace.drain());
+        }
+    }
+
+    pub(crate) const fn is_learning(&self) -> bool {
+        self.pace.is_some()
+    }
+
+    pub(crate) fn fits(&self, amount: u64) -> bool {
+        match &self.pace {
+            Some(pace) => pace.bucket.fits(amount, pace.slack()) || pace.bucket.is_empty(),
+            None => true,
+        }
+    }
+
+    pub(crate) fn available(&self) -> u64 {
+        self.pace.as_ref().map_or(u64::MAX, |pace| {
+            pace.slack().saturating_sub(pace.bucket.used())
+        })
+    }
+
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.pace
+            .as_ref()
+            .is_some_and(|pace| pace.bucket.used() > pace.slack() / 2)
+    }
+
+    /// How much of the slack is used up.
+    pub(crate) fn fullness(&self) -> f64 {
+        self.pace.as_ref().map_or(0.0, |pace| {
+            pace.bucket.used() as f64 / pace.slack().max(1) as f64
+        })
+    }
+
+    pub(crate) fn charge(&mut self, now: Time, amount: u64) {
+        self.rate.add(now, amount);
+        if let Some(pace) = &mut self.pace {
+            pace.bucket.charge(amount);
+        }
+    }
+
+    pub(crate) const fn give_back(&mut self, amount: u64) {
+        if let Some(pace) = &mut self.pace {
+            pace.bucket.give_back(amount);
+        }
+    }
+
+    pub(crate) fn opens_at(&self, now: Time, amount: u64) -> Time {
+        self.pace.as_ref().map_or(now, |pace| {
+            let slack = pace.slack();
+            pace.bucket
+                .ready_at(now, amount.min(slack), pace.drain(), slack)
+        })
+    }
+
+    pub(crate) fn forecast(&self, now: Time, amount: u64) -> Time {
+        self.pace.as_ref().map_or(now, |pace| {
+            pace.bucket
+                .ready_at(now, amount, pace.drain(), pace.slack())
+        })
+    }
+
+    pub(crate) fn throttled(&mut self, amount: u64, sent: Time, now: Time) {
+        match &mut self.pace {
+            Some(Pace { learned, .. }) => learned.throttled(learned.level(), amount, sent, now),
+            None => {
+                let learned =
+                    Learned::first(self.rate.per(self.period, now), amount, self.period, now);
+                let mut pace = Pace {
+                    bucket: Bucket::new(self.period * FINE),
+                    learned,
+                };
+                pace.bucket.advance(now, 1);
+                // A limit that has just been met leaves no slack.
+                pace.bucket.charge(pace.slack());
+                self.pace = Some(pace);
+            }
+        }
+    }
+
+    pub(crate) fn succeeded(&mut self, pressed: bool, amount: u64, now: Time) {
+        if let Some(pace) = &mut self.pace {
+            pace.learned.succeeded(pressed, amount, now);
+        }
+    }
+
+    pub(crate) fn reading(&self) -> Reading {
+        let pace = self.pace.as_ref();
+        Reading {
+            declared: None,
+            effective: pace.map(|pace| pace.learned.whole_level()),
+            used: pace.map_or(0, |pace| pace.bucket.used()),
+            debt: 0,
+        }
+    }
+}
+
+impl Pace {
+    /// `as` saturates.
+    fn drain(&self) -> u64 {
+        (self.learned.level() * FINE as f64) as u64
+    }
+
+    fn slack(&self) -> u64 {
+        self.learned.whole_level() / SLACK
+    }
+}

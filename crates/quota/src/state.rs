@@ -1,0 +1,267 @@
+use std::task::Waker;
+
+use tower_bedrock_core::{Priority, Tenant};
+
+use crate::{
+    Limit, Reason,
+    budget::{Books, Budget, Ending, Grant, Obstacle, Refusal},
+    day::DayState,
+    queue::{Newcomer, Queue},
+    time::Time,
+};
+
+/// Everything that is known of one quota key: its budget, and who waits for it. Pure: time is passed in,
+/// and whoever is to be woken is answered.
+#[derive(Debug)]
+pub(crate) struct State {
+    budget: Budget,
+    queue: Queue<Result<Grant, Refusal>>,
+    /// Whether the Region's day has been asked to tell when there is room.
+    pub(crate) listed: bool,
+}
+
+/// What a call asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) tokens: u64,
+    pub(crate) priority: Priority,
+    pub(crate) tenant: Option<&'a Tenant>,
+    pub(crate) weight: u32,
+    /// The longest it can wait, in nanoseconds.
+    pub(crate) patience: u64,
+    /// How many of its class may wait.
+    pub(crate) places: u64,
+}
+
+/// The answer to a call that asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    Granted(Grant),
+    Refused(Refusal),
+    /// It waits, under this number.
+    Waits(usize),
+}
+
+/// What happens next to those who wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Next {
+    pub(crate) at: Time,
+    /// Whether room in the Region's day would let the first one through earlier.
+    pub(crate) waits_for_day: bool,
+}
+
+/// Whose call it was, where it waited.
+#[derive(Clone, Debug)]
+pub(crate) struct Waited {
+    pub(crate) priority: Priority,
+    pub(crate) tenant: Option<Tenant>,
+}
+
+/// The wakers of everybody to be woken, once the lock is released.
+pub(crate) type Wakers = Vec<Waker>;
+
+impl State {
+    pub(crate) fn new(budget: Budget) -> Self {
+        Self {
+            budget,
+            queue: Queue::default(),
+            listed: false,
+        }
+    }
+
+    /// A call asks to be let through.
+    ///
+    /// Where others wait it waits too, although there may be room for it: it may be that the first of them
+    /// needs that room. [`pump`](Self::pump) then finds out.
+    pub(crate) fn ask(
+        &mut self,
+        ask: &Ask<'_>,
+        now: Time,
+        day: Option<&mut DayState>,
+        wakers: &mut Wakers,
+    ) -> Answer {
+        let mut books = self.budget.at(now, day);
+        let obstacle = books.obstacle(ask.tokens);
+        match obstacle {
+            Some(Obstacle::Never(limit)) => {
+                let refusal = books.refusal(limit, ask.tokens, Reason::TooLarge, None);
+                return Answer::Refused(refusal);
+            }
+            None if self.queue.is_empty() => return Answer::Granted(books.grant(ask.tokens)),
+            _ => {}
+        }
+        let newcomer = ask.newcomer(books.now());
+        let (limit, wait) = forecast(&books, &self.queue, newcomer, obstacle);
+        let refusal = |tokens, reason| Refusal {
+            ..books.refusal(limit, tokens, reason, Some(wait))
+        };
+        if wait > ask.patience {
+            return Answer::Refused(refusal(ask.tokens, Reason::WaitTooLong));
+        }
+        if self.queue.waiting_of(ask.priority) >= ask.places {
+            let Some(id) = self.queue.makes_way(newcomer) else {
+                return Answer::Refused(refusal(ask.tokens, Reason::TooManyWaiting));
+            };
+            let tokens = self.queue.tokens(id).unwrap_or_default();
+            let refusal = refusal(tokens, Reason::TooManyWaiting);
+            wakers.extend(self.queue.refuse(id, Err(refusal)));
+        }
+        Answer::Waits(self.queue.push(newcomer))
+    }
+
+    /// Lets through whoever can be, turns away whose patience has ended, and answers what happens next;
+    /// `None` where nobody waits.
+    pub(crate) fn pump(
+        &mut self,
+        now: Time,
+        day: Option<&mut DayState>,
+        wakers: &mut Wakers,
+    ) -> Option<Next> {
+        if self.queue.is_empty() {
+            return None;
+        }
+        let mut books = self.budget.at(now, day);
+        let now = books.now();
+        // Who should have given up before now is too late for room there may be; who gives up just now is not.
+        give_up(&books, &mut self.queue, wakers, |at| at < now);
+        loop {
+            let (limit, opens) = loop {
+                let head = self.queue.head()?;
+                match books.obstacle(head.tokens) {
+                    None => {
+                        let grant = books.grant_on_hold(head.tokens);
+                        wakers.extend(self.queue.serve(head.id, Ok(grant)));
+                    }
+                    // The limit was lowered while it waited.
+                    Some(Obstacle::Never(limit)) => {
+                        let refusal = books.refusal(limit, head.tokens, Reason::TooLarge, None);
+                        wakers.extend(self.queue.refuse(head.id, Err(refusal)));
+                    }
+                    Some(Obstacle::Until(limit, opens)) => break (limit, opens),
+                }
+            };
+            // It may have been the head that gave up, and the next one may fit.
+            if !give_up(&books, &mut self.queue, wakers, |at| at <= now) {
+                let gives_up = self.queue.first_to_give_up().map_or(opens, |(at, _)| at);
+                return Some(Next {
+                    at: opens.min(gives_up),
+                    waits_for_day: limit == Limit::TokensPerDay,
+                });
+            }
+        }
+    }
+
+    /// A call that was granted has ended. `waited` says whose it was, where it waited.
+    pub(crate) fn end(
+        &mut self,
+        grant: &Grant,
+        waited: Option<&Waited>,
+        ending: Ending,
+        now: Time,
+        day: Option<&mut DayState>,
+    ) {
+        self.budget.at(now, day).end(*grant, ending);
+        if let Some(waited) = waited {
+            let cost = match ending {
+                Ending::Settled(cost) => cost,
+                Ending::Kept => grant.tokens,
+                Ending::Refunded | Ending::Throttled(_) => 0,
+            };
+            let tenant = waited.tenant.as_ref();
+            self.queue
+                .correct(waited.priority, tenant, grant.tokens, cost);
+        }
+    }
+
+    /// How long such a call would wait, in nanoseconds; `None` where no wait would help.
+    pub(crate) fn wait(
+        &mut self,
+        ask: &Ask<'_>,
+        now: Time,
+        day: Option<&mut DayState>,
+    ) -> Option<u64> {
+        let books = self.budget.at(now, day);
+        match books.obstacle(ask.tokens) {
+            Some(Obstacle::Never(_)) => None,
+            None if self.queue.is_empty() => Some(0),
+            obstacle => {
+                let newcomer = ask.newcomer(books.now());
+                Some(forecast(&books, &self.queue, newcomer, obstacle).1)
+            }
+        }
+    }
+
+    pub(crate) const fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    pub(crate) const fn budget_mut(&mut self) -> &mut Budget {
+        &mut self.budget
+    }
+
+    pub(crate) const fn queue(&self) -> &Queue<Result<Grant, Refusal>> {
+        &self.queue
+    }
+
+    pub(crate) const fn queue_mut(&mut self) -> &mut Queue<Result<Grant, Refusal>> {
+        &mut self.queue
+    }
+}
+
+impl<'a> Ask<'a> {
+    fn newcomer(&self, now: Time) -> Newcomer<'a> {
+        Newcomer {
+            priority: self.priority,
+            tenant: self.tenant,
+            weight: self.weight,
+            tokens: self.tokens,
+            gives_up: (self.patience < u64::MAX).then(|| now.plus(self.patience)),
+        }
+    }
+}
+
+/// How long a newcomer would wait, in nanoseconds, and for which limit.
+fn forecast(
+    books: &Books<'_>,
+    queue: &Queue<Result<Grant, Refusal>>,
+    newcomer: Newcomer<'_>,
+    obstacle: Option<Obstacle>,
+) -> (Limit, u64) {
+    let ahead = queue.ahead(newcomer);
+    let (limit, wait) = books.forecast(ahead, newcomer.tokens);
+    // Who would go first and has room does not wait.
+    let at_once = obstacle.is_none() && ahead.calls == 0;
+    (limit, if at_once { 0 } else { wait })
+}
+
+/// Turns away whose patience has ended, and answers whether there were any.
+fn give_up(
+    books: &Books<'_>,
+    queue: &mut Queue<Result<Grant, Refusal>>,
+    wakers: &mut Wakers,
+    ended: impl Fn(Time) -> bool,
+) -> bool {
+    let mut any = false;
+    while let Some((at, id)) = queue.first_to_give_up() {
+        if !ended(at) {
+            break;
+        }
+        let refusal = ran_out(books, queue.tokens(id).unwrap_or_default());
+        wakers.extend(queue.refuse(id, Err(refusal)));
+        any = true;
+    }
+    any
+}
+
+/// A call has waited for as long as it could.
+fn ran_out(books: &Books<'_>, tokens: u64) -> Refusal {
+    let (limit, wait) = match books.obstacle(tokens) {
+        Some(Obstacle::Until(limit, opens)) => (limit, opens.since(books.now())),
+        Some(Obstacle::Never(limit)) => {
+            return books.refusal(limit, tokens, Reason::TooLarge, None);
+        }
+        // There is room, and others to have it first.
+        None => (Limit::TokensPerMinute, 0),
+    };
+    books.refusal(limit, tokens, Reason::WaitTooLong, Some(wait))
+}
