@@ -1,17 +1,19 @@
-//! Resilience for Amazon Bedrock, as Tower layers.
+//! The resilience stack for Amazon Bedrock: retry, token-aware quota, circuit breaking and fallback as Tower
+//! layers, around the AWS SDK or around any Tower-based Bedrock caller.
 //!
-#![cfg_attr(feature = "service", doc = "```no_run")]
-#![cfg_attr(not(feature = "service"), doc = "```ignore")]
+#![cfg_attr(all(feature = "service", feature = "stack"), doc = "```no_run")]
+#![cfg_attr(not(all(feature = "service", feature = "stack")), doc = "```ignore")]
 //! use aws_sdk_bedrockruntime::{
 //!     operation::converse::ConverseInput,
 //!     types::{ContentBlock, ConversationRole, InferenceConfiguration, Message},
 //! };
-//! use tower::ServiceExt;
-//! use tower_bedrock::{BedrockService, FaultKind, HasFault};
+//! use tower::{Layer, ServiceExt};
+//! use tower_bedrock::{BedrockService, FaultKind, HasFault, StandardStack};
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! // Credentials, Region and endpoint as every AWS program finds them.
-//! let bedrock = BedrockService::new(&aws_config::load_from_env().await)?;
+//! let leaf = BedrockService::new(&aws_config::load_from_env().await)?;
+//! let bedrock = StandardStack::new()?.layer(leaf.clone());
 //!
 //! let input = ConverseInput::builder()
 //!     .model_id("us.anthropic.claude-sonnet-4-20250514-v1:0")
@@ -25,9 +27,9 @@
 //!     .inference_config(InferenceConfiguration::builder().max_tokens(100).build())
 //!     .build()?;
 //!
-//! match bedrock.clone().oneshot(bedrock.invocation(input)?).await {
+//! match bedrock.clone().oneshot(leaf.invocation(input)?).await {
 //!     Ok(answer) => println!("{:?} tokens", answer.usage()),
-//!     Err(error) if error.fault().kind() == FaultKind::ThrottledTokens => println!("later"),
+//!     Err(error) if error.fault().kind() == FaultKind::QuotaExhausted => println!("later"),
 //!     Err(error) => return Err(error.into()),
 //! }
 //! # Ok(())
@@ -38,11 +40,75 @@
 //! may cost ([`Demand`]) and under which circumstances ([`Context`]). Layers read and change the envelope, so
 //! one stack serves every operation. What went wrong is a [`Fault`], whatever the error's own type.
 //!
-//! # Features
+//! # Which layers?
 //!
-//! - `service` (default): `BedrockService`, the leaf over the AWS SDK, and the module `service`.
+//! | layer | crate feature | take it when |
+//! |---|---|---|
+//! | `retry` | `retry` | always: Bedrock throttles, and single 503s are common |
+//! | `quota` | `quota` | calls share a quota that they can use up: they wait their turn instead of earning 429s |
+//! | `breaker` | `breaker` | an outage should fail fast, or there is something to fall back to |
+//! | `fallback` | `fallback` | another model, Region or tier would do, or a canned answer is better than none |
+//! | `cloudwatch` | `cloudwatch` | somebody is on call |
+//! | [`timeout`] | always there | always: a model can hang |
+//!
+//! `StandardStack` (feature `stack`, on by default) has all of them, in the order that its documentation
+//! explains; the module `config` (feature `config`) builds it from a file.
+//!
+//! # Wrap your own client
+//!
+//! Layers ask for core's traits and for nothing of AWS's: any `tower::Service` will do whose request is an
+//! [`Invocation`] of your own input (or answers [`HasTarget`] and [`HasDemand`] itself), whose response is an
+//! [`Answer`] (or answers [`HasCompletion`]), and whose error is `tower::BoxError` with a [`Fault`] among its
+//! sources (or answers [`HasFault`] and takes every [`Rejection`]).
+//!
+//! # Test your own policy
+//!
+//! With `tower-test`, in paused time; a boxed [`Fault`] is all an error needs to be:
+//!
+//! ```
+//! use tower::{Layer, Service, ServiceExt};
+//! use tower_bedrock::{Answer, Fault, FaultKind, Invocation, Target, timeout::TimeoutLayer};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let (mock, mut bedrock) = tower_test::mock::pair::<Invocation<&str>, Answer<&str>>();
+//! let mut service = TimeoutLayer::ATTEMPT.layer(mock);
+//!
+//! let target = Target::parse("us-east-1", "amazon.nova-lite-v1:0")?;
+//! let call = service.ready().await?.call(Invocation::new(target, "Say hello."));
+//! let (_, respond) = bedrock.next_request().await.unwrap();
+//! respond.send_error(Fault::new(FaultKind::Unavailable));
+//! assert!(call.await.is_err());
+//! # Ok(())
+//! # }
+//! ```
+
+#[cfg(feature = "config")]
+pub mod config;
+#[cfg(feature = "stack")]
+mod stack;
+pub mod timeout;
 
 pub use tower_bedrock_core::*;
+
+#[cfg(feature = "stack")]
+pub use self::stack::StandardStack;
+
+#[doc(inline)]
+#[cfg(feature = "breaker")]
+pub use tower_bedrock_breaker as breaker;
+#[doc(inline)]
+#[cfg(feature = "cloudwatch")]
+pub use tower_bedrock_cloudwatch as cloudwatch;
+#[doc(inline)]
+#[cfg(feature = "fallback")]
+pub use tower_bedrock_fallback as fallback;
+#[doc(inline)]
+#[cfg(feature = "quota")]
+pub use tower_bedrock_quota as quota;
+#[doc(inline)]
+#[cfg(feature = "retry")]
+pub use tower_bedrock_retry as retry;
 #[cfg(feature = "service")]
 pub use tower_bedrock_service::{
     self as service, BedrockInput, BedrockService, ConverseEvents, Error, EventStream,

@@ -1,0 +1,82 @@
+use serde::Deserialize;
+use tokio::time::Duration;
+use tower_bedrock_breaker::{CircuitBreakerLayer, InvalidConfig};
+
+/// What a setting of the layer is called here.
+const KEYS: [(&str, &str); 5] = [
+    ("consecutive_failures", "consecutive_failures"),
+    ("wait_duration_in_open_state", "open_for"),
+    (
+        "permitted_number_of_calls_in_half_open_state",
+        "half_open_probes",
+    ),
+    ("failure_rate_threshold", "failure_rate"),
+    ("sliding_window", "window"),
+];
+
+/// A key that cannot be right.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {error}")]
+pub(super) struct InvalidKey {
+    key: &'static str,
+    error: InvalidConfig,
+}
+
+impl From<InvalidConfig> for InvalidKey {
+    fn from(error: InvalidConfig) -> Self {
+        let known = KEYS
+            .iter()
+            .find(|(setting, _)| error.field().starts_with(setting));
+        let key = known.map_or(error.field(), |(_, key)| key);
+        Self { key, error }
+    }
+}
+
+/// `[breaker]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BreakerConfig {
+    /// Whether there is one. Default: true.
+    pub enabled: bool,
+    /// Opens after so many failures in a row. Default: 5.
+    pub consecutive_failures: u32,
+    /// How long it stays open. Default: 60 s.
+    #[serde(with = "humantime_serde")]
+    pub open_for: Duration,
+    /// Calls let through when that time is over, to find out. Default: 1.
+    pub half_open_probes: u32,
+    /// Opens at this share of failed calls in the window. Default: 0.5.
+    pub failure_rate: f64,
+    /// The number of calls the share is taken of. Default: 100.
+    pub window: u32,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            consecutive_failures: 5,
+            open_for: Duration::from_secs(60),
+            half_open_probes: 1,
+            failure_rate: 0.5,
+            window: 100,
+        }
+    }
+}
+
+impl BreakerConfig {
+    pub(super) fn build(&self) -> Result<Option<CircuitBreakerLayer>, InvalidKey> {
+        if !self.enabled {
+            return Ok(None);
+        }
+        let layer = CircuitBreakerLayer::builder()
+            .consecutive_failures(self.consecutive_failures)
+            .wait_duration_in_open_state(self.open_for)
+            .permitted_number_of_calls_in_half_open_state(self.half_open_probes)
+            .failure_rate_threshold(self.failure_rate * 100.0)
+            .sliding_window_size(self.window)
+            .build()?;
+        Ok(Some(layer))
+    }
+}

@@ -1,0 +1,151 @@
+//! The standard stack from the sections of a configuration file.
+//!
+//! ```
+//! use tower_bedrock::config::StackConfig;
+//!
+//! let config: StackConfig = toml::from_str(r#"
+//!     [retry]
+//!     max_attempts = 5          # 1 to 1000, the first one included; 1 never retries
+//!     base_delay = "1s"         # more than 0s; the first retry waits up to this, the next up to twice that ...
+//!     max_delay = "60s"         # no delay is longer
+//!     budget = 0.2              # 0.0 to 1.0: retries per successful call, over time
+//!
+//!     [breaker]
+//!     consecutive_failures = 5  # opens after so many in a row
+//!     open_for = "60s"          # 1ms to 365 days
+//!     half_open_probes = 1      # 1 to 65536
+//!     failure_rate = 0.5        # opens at this share of failed calls ...
+//!     window = 100              # ... among the last so many: 1 to 65536
+//!
+//!     [timeout]
+//!     attempt = "120s"          # one call to Bedrock; a stream: until its first content
+//!     request = "300s"          # everything: waits, retries and fallbacks
+//!
+//!     [[quota]]
+//!     model = "anthropic.claude-sonnet-4-*"  # a glob over base models; "*" by default
+//!     region = "us-east-1"      # a glob; "*" by default
+//!     tokens_per_minute = 200000
+//!     requests_per_minute = 200
+//!     burndown = 5              # what one output token counts; AWS's published rates by default
+//!
+//!     [[fallback]]
+//!     model = "us.anthropic.claude-sonnet-4-20250514-v1:0"  # left out: every model without a chain of its own
+//!     chain = [{ region = "us-west-2" }, { model = "us.amazon.nova-pro-v1:0" }]
+//!     within = "us"             # refuse what could leave this geography
+//!     hop_timeout = "20s"       # cancel a hop that has not answered
+//! "#)?;
+//! let stack = config.build()?;
+//! # let _ = stack;
+//! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+//! ```
+//!
+//! Every section and every key may be left out; the values above are the defaults of those that have one.
+//! `enabled = false` in `[retry]` or `[breaker]` leaves that layer out. A key that is not known is an error, and so
+//! is a value out of its range: the message names the section, the key, the value and what is accepted.
+//!
+//! `tokens_per_day` in a `[[quota]]` is Bedrock's account-wide quota of a Region, which all models share, so it
+//! goes with `region` and without `model`.
+
+mod breaker;
+mod fallback;
+mod quota;
+mod retry;
+mod timeout;
+
+use serde::Deserialize;
+use tower::layer::util::Identity;
+use tower::util::Either;
+use tower_bedrock_breaker::CircuitBreakerLayer;
+use tower_bedrock_core::BoxError;
+use tower_bedrock_fallback::FallbackLayer;
+use tower_bedrock_quota::QuotaLayer;
+use tower_bedrock_retry::RetryLayer;
+
+use crate::StandardStack;
+
+pub use self::{
+    breaker::BreakerConfig,
+    fallback::{AlternativeConfig, FallbackConfig},
+    quota::QuotaConfig,
+    retry::RetryConfig,
+    timeout::TimeoutConfig,
+};
+
+/// The sections that describe a standard stack. See the [module's documentation](self) for all keys.
+///
+/// To read it together with sections of your own, `#[serde(flatten)]` does not go with
+/// `deny_unknown_fields`: name the fields of this struct in yours and build it from them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StackConfig {
+    /// `[retry]`
+    pub retry: RetryConfig,
+    /// `[breaker]`
+    pub breaker: BreakerConfig,
+    /// `[timeout]`
+    pub timeout: TimeoutConfig,
+    /// `[[quota]]`
+    pub quota: Vec<QuotaConfig>,
+    /// `[[fallback]]`
+    pub fallback: Vec<FallbackConfig>,
+}
+
+/// A standard stack whose retry and breaker may be left out at run time.
+pub type ConfiguredStack =
+    StandardStack<FallbackLayer, Optional<RetryLayer>, Optional<CircuitBreakerLayer>, QuotaLayer>;
+
+/// A layer that may be left out at run time.
+pub type Optional<L> = Either<L, Identity>;
+
+/// A section that cannot be right.
+#[derive(Debug, thiserror::Error)]
+#[error("[{section}] {error}")]
+pub struct InvalidSection {
+    section: &'static str,
+    #[source]
+    error: BoxError,
+}
+
+impl InvalidSection {
+    fn of<E: Into<BoxError>>(section: &'static str) -> impl FnOnce(E) -> Self {
+        move |error| Self {
+            section,
+            error: error.into(),
+        }
+    }
+}
+
+impl StackConfig {
+    /// The stack. Its fallback asks its breaker and its quota before it sends a call to a hop.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSection`] names the first section that cannot be right, and why.
+    pub fn build(&self) -> Result<ConfiguredStack, InvalidSection> {
+        let retry = self.retry.build().map_err(InvalidSection::of("retry"))?;
+        let breaker = self
+            .breaker
+            .build()
+            .map_err(InvalidSection::of("breaker"))?;
+        let quota = quota::build(&self.quota).map_err(InvalidSection::of("[quota]"))?;
+        let headroom = (
+            breaker.as_ref().map(CircuitBreakerLayer::handle),
+            quota.limiter().clone(),
+        );
+        let fallback = fallback::build(&self.fallback)
+            .map_err(InvalidSection::of("[fallback]"))?
+            .skip_without_headroom(headroom, fallback::LATENCY_BUDGET);
+        let (attempt, request) = self
+            .timeout
+            .build()
+            .map_err(InvalidSection::of("timeout"))?;
+        let stack = StandardStack::new().map_err(InvalidSection::of("defaults"))?;
+        Ok(stack
+            .with_fallback(fallback)
+            .with_retry(tower::util::option_layer(retry))
+            .with_breaker(tower::util::option_layer(breaker))
+            .with_quota(quota)
+            .with_attempt_timeout(attempt)
+            .with_request_timeout(request))
+    }
+}

@@ -1,0 +1,269 @@
+use tower::layer::util::Identity;
+use tower_bedrock_breaker::CircuitBreakerLayer;
+use tower_bedrock_cloudwatch::{Metrics, MetricsLayer, Trace, TraceLayer};
+use tower_bedrock_core::BoxError;
+use tower_bedrock_quota::{LimitTable, QuotaLayer};
+use tower_bedrock_retry::RetryLayer;
+use tower_layer::Layer;
+
+use crate::timeout::{Timeout, TimeoutLayer};
+
+/// The standard stack: every policy in its place. A layer itself, to be put around a leaf.
+///
+/// ```
+/// use tower::{Layer, ServiceExt};
+/// use tower_bedrock::{HasCompletion, StandardStack, fallback::{Alternative, Chain, FallbackLayer}};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// let chain = Chain::new("us.anthropic.claude-sonnet-4-20250514-v1:0".parse()?)
+///     .or(Alternative::model("us.amazon.nova-pro-v1:0".parse()?));
+/// let stack = StandardStack::new()?.with_fallback(FallbackLayer::new([chain])?);
+///
+/// // Around the simulator here; in an application, around a `BedrockService`.
+/// # let simulator = bedrock_sim::Simulator::default();
+/// let bedrock = stack.layer(simulator.service());
+/// # let target = tower_bedrock::Target::parse("us-east-1", "us.anthropic.claude-sonnet-4-20250514-v1:0")?;
+/// # let mut input = bedrock_sim::Input::default();
+/// # input.add_text("Say hello.");
+/// # let invocation = bedrock_sim::Prompt::new(input).with_max_output_tokens(100).to(target);
+/// let answer = bedrock.oneshot(invocation).await?;
+/// assert_eq!(answer.history().unwrap().attempts, 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # The order, and why
+///
+/// ```text
+/// metrics and span       one per request: what the application sees
+///   timeout              one deadline for everything inside
+///     fallback           each hop has its own retries, breaker and quota
+///       retry            owns every retry; outside the breaker, so that each attempt is asked for
+///         breaker        outside the quota, so that a call that is turned away costs none
+///           quota        waits for its turn; outside the timeout, so that waiting is not held against Bedrock
+///             timeout    of one attempt, seen by the breaker
+///               metrics and span    one per attempt: what Bedrock sees
+///                 the leaf
+/// ```
+///
+/// # Slots
+///
+/// Each policy has a slot. `with_*` puts a layer of your own into it, another type or another setting;
+/// `without_*` leaves it empty. The slots' types are the parameters, in the order a call meets them, so the
+/// whole can be named: `<StandardStack as Layer<MyLeaf>>::Service`. Box it with
+/// [`BoxCloneSyncService`](tower::util::BoxCloneSyncService) where the name is in the way.
+///
+/// # Clone
+///
+/// Clones, and all services made by them, share quotas, breakers, retry budgets and metrics.
+#[derive(Clone, Debug)]
+pub struct StandardStack<F = Identity, R = RetryLayer, B = CircuitBreakerLayer, Q = QuotaLayer> {
+    fallback: F,
+    retry: R,
+    breaker: B,
+    quota: Q,
+    fixed: Fixed,
+}
+
+/// What has no slot, because it has no alternative: time limits and measuring.
+#[derive(Clone, Debug)]
+struct Fixed {
+    request_metrics: MetricsLayer,
+    request_timeout: TimeoutLayer,
+    attempt_timeout: TimeoutLayer,
+    attempt_metrics: MetricsLayer,
+}
+
+/// What stands around a leaf, inside all policies.
+type Attempt<S> = Timeout<Metrics<Trace<S>>>;
+
+/// What stands around all policies.
+type Request<S> = Metrics<Trace<Timeout<S>>>;
+
+impl StandardStack {
+    /// The default: retry, breaker and quota with their own defaults, 300 seconds for a request and 120 for an
+    /// attempt, and no fallback, which needs to be told the alternatives.
+    ///
+    /// The quota knows no limits yet and learns them from the throttles it meets; tell it yours with
+    /// [`with_quota`](Self::with_quota).
+    ///
+    /// # Errors
+    ///
+    /// [`BoxError`] where a default is out of its range, which a test makes sure of.
+    pub fn new() -> Result<Self, BoxError> {
+        Ok(Self {
+            fallback: Identity::new(),
+            retry: RetryLayer::default(),
+            breaker: CircuitBreakerLayer::builder().build()?,
+            quota: QuotaLayer::with_limits(LimitTable::new())?,
+            fixed: Fixed {
+                request_metrics: MetricsLayer::requests(),
+                request_timeout: TimeoutLayer::REQUEST,
+                attempt_timeout: TimeoutLayer::ATTEMPT,
+                attempt_metrics: MetricsLayer::attempts(),
+            },
+        })
+    }
+}
+
+impl<F, R, B, Q> StandardStack<F, R, B, Q> {
+    /// Puts a fallback layer into its slot.
+    #[must_use]
+    pub fn with_fallback<L>(self, fallback: L) -> StandardStack<L, R, B, Q> {
+        let Self {
+            retry,
+            breaker,
+            quota,
+            fixed,
+            ..
+        } = self;
+        StandardStack {
+            fallback,
+            retry,
+            breaker,
+            quota,
+            fixed,
+        }
+    }
+
+    /// Puts another retry layer into its slot.
+    #[must_use]
+    pub fn with_retry<L>(self, retry: L) -> StandardStack<F, L, B, Q> {
+        let Self {
+            fallback,
+            breaker,
+            quota,
+            fixed,
+            ..
+        } = self;
+        StandardStack {
+            fallback,
+            retry,
+            breaker,
+            quota,
+            fixed,
+        }
+    }
+
+    /// Puts another circuit breaker into its slot.
+    #[must_use]
+    pub fn with_breaker<L>(self, breaker: L) -> StandardStack<F, R, L, Q> {
+        let Self {
+            fallback,
+            retry,
+            quota,
+            fixed,
+            ..
+        } = self;
+        StandardStack {
+            fallback,
+            retry,
+            breaker,
+            quota,
+            fixed,
+        }
+    }
+
+    /// Puts another quota into its slot.
+    #[must_use]
+    pub fn with_quota<L>(self, quota: L) -> StandardStack<F, R, B, L> {
+        let Self {
+            fallback,
+            retry,
+            breaker,
+            fixed,
+            ..
+        } = self;
+        StandardStack {
+            fallback,
+            retry,
+            breaker,
+            quota,
+            fixed,
+        }
+    }
+
+    /// Leaves out the retry layer: every attempt is the last.
+    #[must_use]
+    pub fn without_retry(self) -> StandardStack<F, Identity, B, Q> {
+        self.with_retry(Identity::new())
+    }
+
+    /// Leaves out the circuit breaker.
+    #[must_use]
+    pub fn without_breaker(self) -> StandardStack<F, R, Identity, Q> {
+        self.with_breaker(Identity::new())
+    }
+
+    /// Leaves out the quota.
+    #[must_use]
+    pub fn without_quota(self) -> StandardStack<F, R, B, Identity> {
+        self.with_quota(Identity::new())
+    }
+
+    /// Sets the time limit of a whole request: a [`TimeoutLayer::request`] or [`TimeoutLayer::deadline`].
+    #[must_use]
+    pub fn with_request_timeout(mut self, timeout: TimeoutLayer) -> Self {
+        self.fixed.request_timeout = timeout;
+        self
+    }
+
+    /// Sets the time limit of one attempt: a [`TimeoutLayer::attempt`].
+    #[must_use]
+    pub fn with_attempt_timeout(mut self, timeout: TimeoutLayer) -> Self {
+        self.fixed.attempt_timeout = timeout;
+        self
+    }
+
+    /// The layer in the fallback's slot.
+    pub const fn fallback(&self) -> &F {
+        &self.fallback
+    }
+
+    /// The layer in the retry's slot.
+    pub const fn retry(&self) -> &R {
+        &self.retry
+    }
+
+    /// The layer in the circuit breaker's slot.
+    pub const fn breaker(&self) -> &B {
+        &self.breaker
+    }
+
+    /// The layer in the quota's slot.
+    pub const fn quota(&self) -> &Q {
+        &self.quota
+    }
+}
+
+impl<S, F, R, B, Q> Layer<S> for StandardStack<F, R, B, Q>
+where
+    Q: Layer<Attempt<S>>,
+    B: Layer<Q::Service>,
+    R: Layer<B::Service>,
+    F: Layer<R::Service>,
+{
+    type Service = Request<F::Service>;
+
+    fn layer(&self, leaf: S) -> Self::Service {
+        let Self {
+            fallback,
+            retry,
+            breaker,
+            quota,
+            fixed,
+        } = self;
+        // Read from the bottom: the order in which a call meets them.
+        let service = TraceLayer::attempts().layer(leaf);
+        let service = fixed.attempt_metrics.layer(service);
+        let service = fixed.attempt_timeout.layer(service);
+        let service = quota.layer(service);
+        let service = breaker.layer(service);
+        let service = retry.layer(service);
+        let service = fallback.layer(service);
+        let service = fixed.request_timeout.layer(service);
+        let service = TraceLayer::requests().layer(service);
+        fixed.request_metrics.layer(service)
+    }
+}

@@ -1,0 +1,97 @@
+//! What a configuration may say, and what it is told otherwise.
+
+#![cfg(feature = "config")]
+#![allow(clippy::unwrap_used)]
+
+use std::error::Error;
+
+use tower_bedrock::config::{ConfiguredStack, StackConfig};
+
+fn build(text: &str) -> Result<ConfiguredStack, Box<dyn Error + Send + Sync>> {
+    Ok(toml::from_str::<StackConfig>(text)?.build()?)
+}
+
+#[tokio::test]
+async fn nothing_said_is_the_default() {
+    let stack = build("").unwrap();
+    assert!(
+        format!("{:?}", stack.retry()).contains("Left"),
+        "there is a retry layer: {:?}",
+        stack.retry()
+    );
+    let without = build("[retry]\nenabled = false\n[breaker]\nenabled = false").unwrap();
+    assert!(format!("{:?}", without.retry()).contains("Identity"));
+    assert!(format!("{:?}", without.breaker()).contains("Identity"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_right_is_named() {
+    let cases = [
+        ("[retri]\nmax_attempts = 3", "unknown field `retri`"),
+        ("[retry]\nmax_atempts = 3", "unknown field `max_atempts`"),
+        ("[retry]\nmax_attempts = 0", "max_attempts"),
+        ("[retry]\nmax_attempts = -1", "max_attempts"),
+        ("[retry]\nbase_delay = \"0s\"", "expected more than 0s"),
+        ("[retry]\nbase_delay = \"2m\"", "no less than base_delay"),
+        ("[retry]\nbase_delay = 5", "base_delay"),
+        (
+            "[retry]\nbudget = 1.5",
+            "budget is 1.5: expected 0.0 to 1.0",
+        ),
+        ("[retry]\nbudget = nan", "budget is NaN"),
+        ("[breaker]\nopen_for = \"0s\"", "open_for"),
+        ("[breaker]\nfailure_rate = 0.0", "failure_rate"),
+        ("[breaker]\nwindow = 0", "window"),
+        ("[breaker]\nhalf_open_probes = 0", "half_open"),
+        (
+            "[timeout]\nattempt = \"0s\"",
+            "the attempt timeout is 0ns: expected more than 0s",
+        ),
+        ("[timeout]\nrequest = \"soon\"", "request"),
+        ("[[quota]]\ntokens_per_minute = 0", "tokens_per_minute is 0"),
+        (
+            "[[quota]]\nmodel = \"a.b\"\ntokens_per_day = 5",
+            "of a whole Region",
+        ),
+        (
+            "[[quota]]\nburndown = 0",
+            "burndown rate of \"*\" is 0: expected 1 to 1000",
+        ),
+        (
+            "[[fallback]]\nmodel = \"a.b\"",
+            "0 alternatives, expected 1 to 15",
+        ),
+        (
+            "[[fallback]]\nmodel = \"a/b\"\nchain = [{ model = \"a.c\" }]",
+            "model id \"a/b\" is not valid",
+        ),
+        (
+            "[[fallback]]\nmodel = \"a.b\"\nchain = [{}]",
+            "an empty alternative",
+        ),
+        (
+            "[[fallback]]\nchain = [{ region = \"US\" }]",
+            "region \"US\" is not valid",
+        ),
+        (
+            "[[fallback]]\nchain = [{ service_tier = \"turbo\" }]",
+            "expected one of priority, default, flex, reserved",
+        ),
+        (
+            "[[fallback]]\nwithin = \"mars\"\nchain = [{ region = \"us-east-1\" }]",
+            "geography \"mars\" is not known",
+        ),
+        (
+            "[[fallback]]\nwithin = \"eu\"\nchain = [{ region = \"us-east-1\" }]",
+            "may leave eu",
+        ),
+    ];
+    for (text, expected) in cases {
+        let error = build(text).map(|_| ()).expect_err(text);
+        let message = std::iter::successors(Some(&*error as &dyn Error), |error| (*error).source())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": ");
+        assert!(message.contains(expected), "{text}\n{message}");
+    }
+}
