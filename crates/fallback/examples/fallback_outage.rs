@@ -1,4 +1,4 @@
-//! What fallback does while a model is down: `cargo run -p tower-bedrock-fallback --example outage`
+//! What fallback does while a model is down: `cargo run -p tower-bedrock-fallback --example fallback_outage`
 //!
 //! Runs in paused time, so the two minutes take no time at all.
 

@@ -1,7 +1,7 @@
 //! What the breaker does in an outage of twenty minutes, in paused time.
 //!
 //! ```text
-//! cargo run -p tower-bedrock-breaker --example outage
+//! cargo run -p tower-bedrock-breaker --example breaker_outage
 //! ```
 //!
 //! A call is made every second. The target answers 503 from 1:00 to 21:00; the open interval doubles with every

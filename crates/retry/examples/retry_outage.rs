@@ -1,5 +1,5 @@
 //! What the retry layer does while Bedrock is in trouble, in paused time:
-//! `cargo run -p tower-bedrock-retry --example outage`.
+//! `cargo run -p tower-bedrock-retry --example retry_outage`.
 
 use std::sync::{
     Arc,
