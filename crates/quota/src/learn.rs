@@ -4,16 +4,16 @@ use crate::time::Time;
 ///
 /// **A 429** multiplies the level by 0.9. Where fewer than ten calls succeeded since the last one, that was
 /// not enough; then the level goes to the rate at which calls have succeeded since the throttling began, as
-/// far as to a half of itself. Throttles of calls that were sent before the last shrink tell nothing new:
+/// far as to a half of itself, and half of the way back within the next calls. Throttles of calls that were sent before the last shrink tell nothing new:
 /// they are one congestion event.
 ///
 /// **A call that succeeds** with the limit in use to more than half lets it grow:
 /// - back to 0.95 of where it was, by a thirtieth of the way each;
 /// - from there by 0.0001, divided by the root of the calls a second. Growing by the call and not by the
-///   second keeps the share of calls that are throttled about the same (0.3% to 0.6%) however many
+///   second keeps the share of calls that are throttled about the same (0.4% to 0.7%) however many
 ///   processes share the limit without knowing of one another, and the root lets the small ones among them
 ///   catch up with the large;
-/// - after 250 calls, which is about as many as usually succeed, by ever more: the limit has likely been
+/// - after 300 calls, which is about as many as usually succeed, by ever more: the limit has likely been
 ///   raised. CUBIC (RFC 9438) does so by the time; here ten minutes of calm count as much as the calls.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Learned {
@@ -40,9 +40,9 @@ const ENOUGH_CALLS: u32 = 10;
 
 const BACK_TO: f64 = 0.95;
 const BACK_IN_CALLS: f64 = 30.0;
-const GROWTH: f64 = 0.000_07;
+const GROWTH: f64 = 0.000_1;
 const LARGEST_GROWTH: f64 = 0.05;
-const IMPATIENCE: f64 = 0.003;
+const IMPATIENCE: f64 = 0.002;
 const USUAL_CALLS: f64 = 300.0;
 const USUAL_CALM: f64 = 600.0 * SECOND;
 
@@ -86,7 +86,7 @@ impl Learned {
             return;
         }
         if self.succeeded < ENOUGH_CALLS {
-            // This one counts half: it might as well have been let through.
+            // This one counts too: it might as well have been let through.
             let accepted = self.accepted + amount as f64;
             let elapsed = now.since(self.throttling_since).max(1) as f64;
             let rate = accepted * (self.period / elapsed);
