@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::io::ErrorKind;
+
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use support::{CONVERSE_STREAM, Call, Fake, Running, frames::Whole, next, soon};
@@ -35,7 +37,9 @@ async fn calls_under_way_finish_and_new_ones_are_not_taken() {
     assert_eq!(&healthy, b"HTTP/1.1 200 OK");
     gateway.stop();
     // An idle connection is closed at once; from then on nobody is let in.
-    soon(idle.read_to_end(&mut Vec::new())).await.unwrap();
+    // How depends on what the kernel still had to deliver: a clean end, or a reset.
+    let end = soon(idle.read_to_end(&mut Vec::new())).await;
+    assert!(end.is_ok() || end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
     assert!(TcpStream::connect(gateway.address).await.is_err());
 
     call.chunk(&whole.content).await;
