@@ -1,76 +1,80 @@
-//! Token-aware rate limiting for Amazon Bedrock: a mirror of Bedrock's own quotas inside the client, so that
-//! calls wait their turn instead of earning 429s.
+//! Token-aware rate limiting for Amazon Bedrock: a mirror of its quotas inside the client, so that requests
+//! wait their turn instead of earning 429s, with nothing of the quota wasted.
 //!
 //! ```
-//! use std::time::Duration;
-//! use tokio::time::Instant;
-//! use tower::{Service, ServiceBuilder, ServiceExt};
+//! use tower::{Layer, ServiceExt};
 //! use tower_bedrock_core::{Answer, BoxError, Demand, Invocation, Target, TokenUsage};
-//! use tower_bedrock_quota::{LimitTable, Limits, QuotaLayer, QuotaPattern};
+//! use tower_bedrock_quota::{LimitTable, Limiter, Limits, QuotaLayer, QuotaPattern};
 //!
-//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
-//! let limits = LimitTable::new()
-//!     .with(QuotaPattern::any(), Limits::new().with_tokens_per_minute(10_000));
-//! let mut bedrock = ServiceBuilder::new()
-//!     .layer(QuotaLayer::with_limits(limits)?)
-//!     .service_fn(|_: Invocation<&'static str>| async {
-//!         let usage = TokenUsage { input: 1_000, output: 700, ..TokenUsage::default() };
-//!         Ok::<_, BoxError>(Answer::new("Hello.").with_usage(usage))
-//!     });
+//! // What this account may use of a model family, when called through geographic profiles.
+//! let limits = LimitTable::new().with(
+//!     QuotaPattern::model("anthropic.claude-sonnet-4-2*").cross_region(),
+//!     Limits::new().with_requests_per_minute(200).with_tokens_per_minute(200_000),
+//! );
+//! let limiter = Limiter::builder().limits(limits).build()?;
 //!
-//! let start = Instant::now();
-//! let target = Target::parse("us-east-1", "anthropic.claude-sonnet-4-20250514-v1:0")?;
-//! for _ in 0..3 {
-//!     let demand = Demand::new(1_000).with_max_output_tokens(1_000);
-//!     let call = Invocation::new(target.clone(), "Say hello.").with_demand(demand);
-//!     bedrock.ready().await?.call(call).await?;
-//! }
-//! // Each call was charged 1,000 + 5 x 700 = 4,500 in the end: the third had to wait for its turn.
-//! assert!(start.elapsed() > Duration::from_secs(50));
+//! // Any Tower service whose requests say what they may cost, and whose responses what they have cost.
+//! let bedrock = tower::service_fn(|_: Invocation<&str>| async {
+//!     let usage = TokenUsage { input: 1_000, output: 100, ..TokenUsage::default() };
+//!     Ok::<_, BoxError>(Answer::new("Hello.").with_usage(usage))
+//! });
+//! let service = QuotaLayer::new(limiter.clone()).layer(bedrock);
+//!
+//! let target = Target::parse("us-east-1", "us.anthropic.claude-sonnet-4-20250514-v1:0")?;
+//! let demand = Demand::new(1_000).with_max_output_tokens(4_000);
+//! let call = Invocation::new(target.clone(), "Say hello.").with_demand(demand);
+//! service.oneshot(call).await?;
+//!
+//! // 5,000 tokens were reserved; 1,000 in and five times 100 out were used.
+//! let level = limiter.snapshot(&target).unwrap().tokens_per_minute;
+//! assert_eq!(level.used, 1_500);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! # The arithmetic
+//! # What it does
 //!
-//! Before a call is sent, its input tokens (estimated) and `max_tokens` are reserved. When it ends, it is
-//! settled at `input + cacheWrite + output x burndown`: what is left over comes back at once, and what it cost
-//! beyond the reservation is debt that is worked off. A call that Bedrock refused, or that was never sent, is
-//! refunded in full; one that was dropped in flight keeps its reservation, because nobody knows what it cost.
-//! A stream is settled when it ends. Source: AWS, *How tokens are counted in Amazon Bedrock*.
+//! - **Reserves** before a call is sent what Bedrock deducts when it starts: the input and `max_tokens`.
+//! - **Settles** when it ends, a stream's at its end: `input + cache writes + output x burndown`. What was
+//!   not used is free at once; what was overshot is debt, worked off before the next call goes.
+//! - **Waits** where there is no room: the more urgent class first, then the tenant that was served least,
+//!   then arrival. A call that would wait past its deadline or the limiter's `max_wait`, or that asks for
+//!   more than the whole limit, is turned away at once: [`Exhausted`] says which limit, how much was asked,
+//!   and when to come back.
+//! - **Learns**: how many tokens a request's bytes are, from each reply's usage; and the limits
+//!   themselves, where they are not declared or shared with others, from 429s.
+//! - **Tells** how long a call would wait ([`Headroom`](tower_bedrock_core::Headroom)) and how every limit
+//!   stands ([`Limiter::snapshot`]).
 //!
-//! A quota belongs to a Region, a way of calling (on-demand, cross-Region, global) and a base model: see
-//! [`QuotaKey`]. Requests a minute, tokens a minute and the Region's tokens a day are taken all or none.
+//! # What comes back, and what is kept
 //!
-//! # Waiting
+//! | how a call ended | reserved tokens |
+//! |---|---|
+//! | answered, with its usage | the true cost is charged instead |
+//! | turned away here, or dropped before it was sent | back |
+//! | throttled, refused (4xx), overloaded, unavailable | back: Bedrock did not run it |
+//! | internal error, the model failed or timed out, no answer, a timeout | kept: it may have run |
+//! | dropped in flight; a stream dropped or cut before it told its usage | kept: it runs on |
 //!
-//! Calls wait in a bounded queue per key: by priority class, then by fair shares between tenants in tokens
-//! served (the virtual token counter of *Fairness in Serving Large Language Models*, OSDI '24), then in the
-//! order they came. A call that asks for more than a whole limit, or that would wait beyond its deadline or
-//! [`max_wait`](LimiterBuilder::max_wait), is refused at once: [`Exhausted`] says which limit, how much was
-//! asked for, and when it is worth coming back. Nothing is spawned: the waiting calls themselves keep the time.
+//! What is kept counts until it leaves the window.
 //!
-//! # Learning
+//! # Windows
 //!
-//! Other applications share the quota, and limits may be declared wrongly or not at all. A 429 that arrives
-//! despite local budget shrinks the limit that is kept, calm grows it back, and a limit that is not declared is
-//! found from nothing. Overload and 503 teach nothing.
+//! AWS does not document the shape of Bedrock's minute. The default, [`Window::Sliding`], never lets through
+//! more than the limit in any sixty seconds, which is within the limit in every other shape too.
+//!
+//! # Quotas belong to the account
+//!
+//! Several processes of one account use one quota, and this limiter knows of one process. Give each a share
+//! of the limit, or let them learn: a 429 that arrives although there is room here shrinks the limit that
+//! is kept to, and calm lets it grow back.
 //!
 //! # Where it stands in a stack
 //!
-//! Inside the circuit breaker, so that a call that is turned away costs nothing, and outside the timeout of an
-//! attempt, so that waiting is not held against Bedrock.
-//!
-//! # Cost
-//!
-//! A call that need not wait takes one short lock of its key's own and allocates nothing.
-//!
-//! # Concurrency tests
-//!
-//! `RUSTFLAGS="--cfg shuttle" cargo test -p tower-bedrock-quota --lib shuttle` runs the waiting queue under a
-//! scheduler that tries many interleavings; `TOWER_BEDROCK_NIGHTLY=1 cargo test -p tower-bedrock-quota --release`
-//! makes the property tests long.
+//! Inside the retry layer and the circuit breaker, and outside the timeout of an attempt: every attempt
+//! takes from the quota, and the time a call waits here is not held against the attempt.
 
 mod budget;
 mod config;
@@ -95,6 +99,8 @@ mod rate;
 mod registry;
 mod reservation;
 mod service;
+#[cfg(feature = "service-quotas")]
+mod service_quotas;
 #[cfg(all(test, shuttle))]
 mod shuttle_tests;
 mod state;

@@ -144,7 +144,8 @@ impl State {
             if !give_up(&books, &mut self.queue, wakers, |at| at <= now) {
                 let gives_up = self.queue.first_to_give_up().map_or(opens, |(at, _)| at);
                 return Some(Next {
-                    at: opens.min(gives_up),
+                    // Never now: whoever keeps the timer would look again at once, for ever.
+                    at: opens.min(gives_up).max(now.plus(1)),
                     waits_for_day: limit == Limit::TokensPerDay,
                 });
             }

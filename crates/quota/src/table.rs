@@ -32,7 +32,14 @@ pub struct QuotaPattern {
     region: WildMatch,
     route: Option<QuotaRoute>,
     reserved_tier: bool,
-    model: WildMatch,
+    model: ModelPattern,
+}
+
+#[derive(Clone, Debug)]
+enum ModelPattern {
+    Glob(WildMatch),
+    #[cfg(feature = "service-quotas")]
+    Named(crate::service_quotas::ModelName),
 }
 
 impl LimitTable {
@@ -106,11 +113,21 @@ impl QuotaPattern {
     /// The keys of the base models that match a glob: `*` any run of characters, `?` any one.
     #[must_use]
     pub fn model(glob: &str) -> Self {
+        Self::new(ModelPattern::Glob(WildMatch::new(glob)))
+    }
+
+    /// The keys of the model that Service Quotas calls so.
+    #[cfg(feature = "service-quotas")]
+    pub(crate) fn named(name: crate::service_quotas::ModelName) -> Self {
+        Self::new(ModelPattern::Named(name))
+    }
+
+    fn new(model: ModelPattern) -> Self {
         Self {
             region: WildMatch::new("*"),
             route: None,
             reserved_tier: false,
-            model: WildMatch::new(glob),
+            model,
         }
     }
 
@@ -159,6 +176,10 @@ impl QuotaPattern {
         self.reserved_tier == key.is_reserved_tier()
             && self.route.is_none_or(|route| route == key.route())
             && self.region.matches(key.region().as_str())
-            && self.model.matches(key.model())
+            && match &self.model {
+                ModelPattern::Glob(glob) => glob.matches(key.model()),
+                #[cfg(feature = "service-quotas")]
+                ModelPattern::Named(name) => name.matches(key.model()),
+            }
     }
 }

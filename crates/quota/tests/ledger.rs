@@ -37,6 +37,9 @@ fn step() -> impl Strategy<Value = Step> {
         Just(FaultKind::ModelOverloaded),
         Just(FaultKind::Timeout),
         Just(FaultKind::Internal),
+        Just(FaultKind::ThrottledRequests),
+        Just(FaultKind::ThrottledTokens),
+        Just(FaultKind::Throttled),
     ];
     prop_oneof![
         8 => (1..6_000_u64, any::<bool>()).prop_map(|(tokens, hold)| Step::Reserve { tokens, hold }),
@@ -158,11 +161,12 @@ fn used(tokens: u64) -> Completion {
     }))
 }
 
-async fn walk(steps: Vec<Step>) {
+/// With `learn`, the limits kept to may be lower than those declared, and are never higher.
+async fn walk(steps: Vec<Step>, learn: bool) {
     let limiter = Limiter::builder()
         .limits(limits(Window::Sliding, 20, 10_000))
         .estimate(AsDeclared)
-        .learn(false)
+        .learn(learn)
         .build()
         .unwrap();
     let target = Target::parse("us-east-1", "acme.small-1").unwrap();
@@ -197,6 +201,7 @@ async fn walk(steps: Vec<Step>) {
                         });
                         ledger.check(now);
                     }
+                    Err(_) if learn => {}
                     Err(exhausted) => ledger.check_refusal(&exhausted, tokens, now),
                 }
             }
@@ -225,7 +230,7 @@ async fn walk(steps: Vec<Step>) {
                     reservation.fail(&Fault::new(kind));
                     let entry = &mut ledger.entries[entry];
                     entry.sent.get_or_insert(now);
-                    if matches!(kind, FaultKind::Validation | FaultKind::ModelOverloaded) {
+                    if !matches!(kind, FaultKind::Timeout | FaultKind::Internal) {
                         (entry.tokens, entry.requests) = (0, 0);
                     }
                 }
@@ -254,7 +259,16 @@ async fn walk(steps: Vec<Step>) {
     let owed: u64 = ledger.overshoots.iter().map(|(_, tokens)| tokens).sum();
     let (_, _, most) = ledger.limits[ledger.limits.len() - 1];
     let windows = u32::try_from(owed / most).unwrap() + 3;
-    advance(MINUTE * windows).await;
+    // Long enough for debts at a limit that was taught to be low, and for it to be believed again.
+    advance(
+        MINUTE * windows
+            + if learn {
+                MINUTE * 60 * 24
+            } else {
+                Duration::ZERO
+            },
+    )
+    .await;
     if let Some(snapshot) = limiter.snapshot(&target) {
         assert_eq!(
             (snapshot.calls_in_flight, snapshot.tokens_in_flight),
@@ -282,13 +296,13 @@ fn never_above_the_limit_in_any_window_and_level_in_the_end() {
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let steps = prop::collection::vec(step(), steps / 2..steps * 3 / 2);
     runner
-        .run(&steps, |steps| {
+        .run(&(steps, any::<bool>()), |(steps, learn)| {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .start_paused(true)
                 .build()
                 .unwrap();
-            runtime.block_on(walk(steps));
+            runtime.block_on(walk(steps, learn));
             Ok(())
         })
         .unwrap();

@@ -31,7 +31,9 @@ impl Fixed {
     }
 
     pub(crate) const fn fits(&self, amount: u64, limit: u64) -> bool {
-        self.debt == 0 && amount <= limit.saturating_sub(self.used)
+        // Room that was given back goes to the debt first.
+        let owed = self.used.saturating_add(self.debt);
+        owed.saturating_add(amount) <= limit
     }
 
     pub(crate) fn advance(&mut self, now: Time, limit: u64) {
