@@ -59,7 +59,7 @@ impl LimiterBuilder {
                 max_waiting: 1_024,
                 max_keys: 1_024,
                 weights: HashMap::new(),
-                quantile: 0.95,
+                quantile: 0.99,
                 estimate: None,
                 right_sizing: None,
                 observe: None,
@@ -120,7 +120,7 @@ impl LimiterBuilder {
         self
     }
 
-    /// The share of calls whose input is to be estimated at no less than it is: 0.5 to 0.999. Default: 0.95.
+    /// The share of calls whose input is to be estimated at no less than it is: 0.5 to 0.999. Default: 0.99.
     /// Too high an estimate is given back when the call ends; too low a one can earn a 429.
     pub const fn estimate_quantile(mut self, quantile: f64) -> Self {
         self.config.quantile = quantile;

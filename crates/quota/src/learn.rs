@@ -129,10 +129,10 @@ impl Learned {
         growth.min(LARGEST_GROWTH)
     }
 
-    /// Declared limits are believed again: after five minutes without a 429 the level takes ten more to
+    /// Declared limits are believed again: after two minutes without a 429 the level takes ten more to
     /// grow by the whole limit, whether or not anybody calls. Answers whether it has arrived.
     pub(crate) fn believe(&mut self, declared: f64, now: Time) -> bool {
-        const DOUBT: u64 = 300 * 1_000_000_000;
+        const DOUBT: u64 = 120 * 1_000_000_000;
         const WHOLE_LIMIT: f64 = 600.0 * SECOND;
         let from = self.grown_at.max(self.last_event.plus(DOUBT));
         let calm = now.since(from);

@@ -253,11 +253,11 @@ async fn calm_restores_a_declared_limit() {
     assert_eq!(effective(&limiter).0, 45);
     let mut at = Vec::new();
     for _ in 0..4 {
-        advance(Duration::from_secs(300)).await;
+        advance(Duration::from_secs(120)).await;
         at.push(effective(&limiter).0);
     }
-    // Five minutes of doubt, then half of the limit in five more.
-    assert_eq!(at, [45, 95, 100, 100]);
+    // Two minutes of doubt, then a tenth of the limit a minute.
+    assert_eq!(at, [45, 65, 85, 100]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,6 +57,8 @@ fn step() -> impl Strategy<Value = Step> {
 /// One call in the ledger.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
+    /// When it was let through, by the limits of that moment.
+    admitted: Instant,
     /// When it counts from; until it is sent, it counts always.
     sent: Option<Instant>,
     tokens: u64,
@@ -88,11 +90,19 @@ impl Ledger {
         )
     }
 
-    /// The highest limits there have been in the span that ends now.
+    /// The highest limits there have been since the first call was let through that counts in the span that
+    /// ends now.
     fn highest(&self, span: Duration, now: Instant) -> (u64, u64) {
+        let counts = |entry: &&Entry| entry.sent.is_none_or(|at| at + span > now);
+        let admitted = self
+            .entries
+            .iter()
+            .filter(counts)
+            .map(|entry| entry.admitted);
+        let span = admitted.map(|at| now - at).fold(span, Duration::max);
         let last = self.limits.len() - 1;
         let in_force = (0..=last)
-            .filter(|i| *i == last || self.limits[i + 1].0 + span > now)
+            .filter(|i| *i == last || self.limits[i + 1].0 + span >= now)
             .map(|i| self.limits[i]);
         in_force.fold((0, 0), |(requests, tokens), limit| {
             (requests.max(limit.1), tokens.max(limit.2))
@@ -195,6 +205,7 @@ async fn walk(steps: Vec<Step>, learn: bool) {
                         }
                         open.push((reservation, ledger.entries.len()));
                         ledger.entries.push(Entry {
+                            admitted: now,
                             sent: (!hold).then_some(now),
                             tokens,
                             requests: 1,
