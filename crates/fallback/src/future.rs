@@ -78,7 +78,7 @@ where
 impl<S, W, R, Request> Future for ResponseFuture<S, W, R, Request>
 where
     Request: HasTarget + HasDemand + Clone,
-    S: Service<Request>,
+    S: Service<Request> + Clone,
     S::Response: HasCompletion,
     S::Error: HasFault + From<Unserved>,
     W: Rewrite<Request>,
@@ -112,6 +112,10 @@ where
                         }
                         Decision::Respond(request) => {
                             tracing::warn!(bedrock.target = %this.hops.requested, "fallback: asking for a degraded answer");
+                            // An instance that was polled ready and not called may hold a permit. A clone
+                            // of it does not.
+                            let idle = this.service.clone();
+                            *this.service = idle;
                             let answer = this.hops.layer.responder.respond(request);
                             this.state.set(State::Responding { answer });
                         }
@@ -124,9 +128,17 @@ where
                 StateProjection::Waiting { request, until } => {
                     let ready = match this.service.poll_ready(cx) {
                         Poll::Ready(Ok(())) => true,
-                        // A service that failed so is not to be called again.
+                        // A service that failed so is not to be called again: only the responder is left.
                         Poll::Ready(Err(error)) => {
-                            return Poll::Ready(Err(take(this.journey).into_unready(error)));
+                            let fault = error.fault();
+                            this.journey.unready(error);
+                            if !(this.hops.layer.falls_through)(&fault) {
+                                return Poll::Ready(Err(take(this.journey).into_error()));
+                            }
+                            this.hops.abandon();
+                            this.timer.set(None);
+                            this.state.set(State::Next);
+                            continue;
                         }
                         Poll::Pending => false,
                     };

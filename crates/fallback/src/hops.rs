@@ -66,6 +66,11 @@ impl<W, R, Request: HasTarget> Hops<W, R, Request> {
         self.chain.is_some() || self.responder_answers
     }
 
+    /// Tries no further hop.
+    pub(crate) fn abandon(&mut self) {
+        self.itinerary = Itinerary::new(0, |_| false);
+    }
+
     fn target(&self, hop: usize) -> Target {
         match &self.chain {
             Some(chain) => chain.target(hop, &self.requested),

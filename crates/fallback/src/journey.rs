@@ -55,6 +55,15 @@ impl<E> Journey<E> {
         self.error = Some(error);
     }
 
+    /// The service failed instead of becoming ready: no fault of a hop's.
+    pub(crate) fn unready(&mut self, error: E)
+    where
+        E: HasFault,
+    {
+        self.fault = Some(error.fault());
+        self.error = Some(error);
+    }
+
     fn add(&mut self, hop: Hop) {
         self.attempts = self.attempts.saturating_add(hop.attempts);
         self.fault = Some(hop.fault);
@@ -87,24 +96,17 @@ impl<E> Journey<E> {
         E: HasFault + From<Unserved>,
     {
         let own = Unserved(self.last_fault());
-        let error = self.error.unwrap_or_else(|| own.into());
+        let error = match self.error {
+            // Nothing of ours to add.
+            Some(error) if self.failed_hops.is_empty() => return error,
+            Some(error) => error,
+            None => own.into(),
+        };
         error.update_history(|history: &mut History| {
             // The error's own attempts are among those that were added up.
             history.attempts = self.attempts;
             put_before(&mut history.failed_hops, self.failed_hops);
         })
-    }
-
-    /// The call ends because the service failed instead of becoming ready.
-    pub(crate) fn into_unready(mut self, error: E) -> E
-    where
-        E: HasFault + From<Unserved>,
-    {
-        if self.failed_hops.is_empty() {
-            return error;
-        }
-        self.error = Some(error);
-        self.into_error()
     }
 
     /// Of hops that were passed over, the one that would have had room first says when to come back.

@@ -90,6 +90,9 @@ impl<W, R> FallbackLayer<W, R> {
 
     /// Asks `service` for an answer when no hop served the call, for models with and without a chain. What it
     /// answers is marked as [`degraded`](tower_bedrock_core::History::degraded).
+    ///
+    /// Calls share the service and clone it, so a call can be sent between threads only where the service is
+    /// `Send + Sync`: box it with `BoxCloneSyncService`, not with `BoxCloneService`.
     #[must_use]
     pub fn or_degraded<S>(self, service: S) -> FallbackLayer<W, Degraded<S>> {
         FallbackLayer {

@@ -56,7 +56,8 @@
 //!
 //! The error of the hop that was asked last, with every hop's fault in its history. [`Unserved`] where that
 //! hop left none: it was cancelled for being slow, or was never asked. The inner service's own error where it
-//! fails instead of becoming ready: no other hop can be asked then, and no responder is.
+//! fails instead of becoming ready: no other hop can be asked then, only the responder. (Before a call, nobody
+//! can: Tower's `poll_ready` knows no request to answer.)
 //!
 //! # Where it stands in a stack
 //!
