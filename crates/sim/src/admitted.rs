@@ -1,6 +1,6 @@
 use std::fmt;
 
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, sleep_until};
 
 use crate::{
     Plan, Simulator,
@@ -43,6 +43,14 @@ impl Admitted {
     #[must_use]
     pub fn instant(&self, due: Duration) -> Instant {
         self.simulator.instant(self.started.saturating_add(due))
+    }
+
+    /// Waits until something is due. A timer may fire a millisecond late, so what is due has none.
+    pub(crate) async fn wait_until(&self, due: Duration) {
+        let due = self.instant(due);
+        if Instant::now() < due {
+            sleep_until(due).await;
+        }
     }
 
     /// Settles a call that was answered whole.

@@ -165,7 +165,7 @@ async fn answer(face: &Face, ready: Ready, connection: Option<Connection>) -> Re
             cut(connection).await
         }
         Some(Disruption::Exception(error)) => {
-            finish(&admitted).await;
+            admitted.wait_until(admitted.plan().duration()).await;
             admitted.fail();
             error::response(&error, writer.model(), simulator)
         }
@@ -175,7 +175,7 @@ async fn answer(face: &Face, ready: Ready, connection: Option<Connection>) -> Re
 }
 
 async fn whole(operation: Operation, admitted: Admitted, writer: &Writer) -> Response {
-    finish(&admitted).await;
+    admitted.wait_until(admitted.plan().duration()).await;
     let plan = admitted.plan();
     let mut response = Json(writer.whole(plan)).into_response();
     if operation == Operation::InvokeModel {
@@ -204,11 +204,6 @@ fn stream(
         );
     }
     response
-}
-
-/// Waits until the answer is due.
-async fn finish(admitted: &Admitted) {
-    tokio::time::sleep_until(admitted.instant(admitted.plan().duration())).await;
 }
 
 fn add_counts(headers: &mut HeaderMap, plan: &Plan) {

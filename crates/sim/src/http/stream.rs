@@ -39,7 +39,7 @@ impl Streaming {
         let admitted = self.admitted.as_ref()?;
         let plan = admitted.plan();
         let due = plan.due(self.deltas_sent.unwrap_or(0));
-        tokio::time::sleep_until(admitted.instant(due)).await;
+        admitted.wait_until(due).await;
 
         let step = match self.deltas_sent {
             None => start(plan),

@@ -11,4 +11,5 @@ mod operations;
 mod signatures;
 mod streams;
 mod support;
+mod timing;
 mod validation;
