@@ -1,6 +1,7 @@
 //! `cargo xtask bench NAME`: measurements, printed as Markdown.
 
 mod layers;
+mod machine;
 
 use std::process::{Command, ExitCode};
 

@@ -96,26 +96,26 @@ fn closed_and_healthy(c: &mut Criterion) {
     let request = target(514);
 
     let mut bare = Healthy;
-    measure(c, "no breaker", || {
+    measure(c, "no layer", || {
         send(&mut bare, request);
     });
 
     let mut service = ours(CircuitBreakerLayer::builder());
-    measure(c, "ours", || {
+    measure(c, "tower-bedrock", || {
         send(&mut service, request);
     });
-    measure(c, "ours, a clone for each call", || {
+    measure(c, "tower-bedrock, a clone for each call", || {
         send(&mut service.clone(), request);
     });
 
     let window = SlidingWindow::TimeBased(Duration::from_millis(20));
     let mut service = ours(CircuitBreakerLayer::builder().sliding_window(window));
-    measure(c, "ours, 20 ms time window", || {
+    measure(c, "tower-bedrock, 20 ms time window", || {
         send(&mut service, request);
     });
 
     let mut service = ours(CircuitBreakerLayer::builder().slow_call_rate_threshold(100.0));
-    measure(c, "ours, slow calls watched", || {
+    measure(c, "tower-bedrock, slow calls watched", || {
         send(&mut service, request);
     });
 
@@ -126,9 +126,13 @@ fn closed_and_healthy(c: &mut Criterion) {
             send(&mut service, *request);
         }
         let mut next = requests.iter().cycle();
-        measure(c, &format!("ours, {targets} targets in turn"), || {
-            send(&mut service, *next.next().expect("endless"));
-        });
+        measure(
+            c,
+            &format!("tower-bedrock, {targets} targets in turn"),
+            || {
+                send(&mut service, *next.next().expect("endless"));
+            },
+        );
     }
 }
 
@@ -139,7 +143,7 @@ fn open(c: &mut Criterion) {
     let mut service = layer.layer(Healthy);
     layer.handle().force_open_all();
     let request = target(514);
-    measure(c, "ours, open: turned away", || {
+    measure(c, "tower-bedrock, open: turned away", || {
         assert!(!send(&mut service, request));
     });
 }
@@ -152,7 +156,7 @@ fn peers(c: &mut Criterion) {
         .build()
         .expect("settings in range")
         .layer(Healthy);
-    measure(c, "tower-resilience-circuitbreaker", || {
+    measure(c, "tower-resilience", || {
         send(&mut service, request);
     });
 

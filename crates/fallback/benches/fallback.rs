@@ -52,7 +52,7 @@ fn measure<S: Service<Request>>(
     mut service: S,
 ) {
     let counted = allocation_counter::measure(|| call(&mut service, request));
-    let name = format!("fallback, {name} ({} allocations)", counted.count_total);
+    let name = format!("{name} ({} allocations)", counted.count_total);
     criterion.bench_function(&name, |bencher| {
         bencher.iter(|| call(&mut service, request))
     });
@@ -74,13 +74,13 @@ fn first_hop_serves(criterion: &mut Criterion) {
     measure(criterion, "no layer", &request, Leaf);
     measure(
         criterion,
-        "the first hop serves",
+        "tower-bedrock, the first hop serves",
         &request,
         layer.layer(Leaf),
     );
     measure(
         criterion,
-        "a model without a chain",
+        "tower-bedrock, a model without a chain",
         &other,
         layer.layer(Leaf),
     );

@@ -1,6 +1,5 @@
-//! What a call through the layer costs, beside `tower::retry`: `cargo bench -p tower-bedrock-retry`.
-//!
-//! Prints the allocations of a call first, then measures it.
+//! What a call through the layer costs, beside the retry layers of tower and tower-resilience:
+//! `cargo bench -p tower-bedrock-retry`.
 
 use std::{
     future::{Future, Ready, ready},
@@ -19,7 +18,7 @@ use criterion::{
 };
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::Instant;
-use tower::{Layer, Service};
+use tower::{Layer, Service, layer::util::Identity};
 use tower_bedrock_core::{Answer, BoxError, Fault, FaultKind, Invocation, Target};
 use tower_bedrock_retry::{Backoff, Budget, Decision, Policy, RetryLayer, Session};
 
@@ -90,84 +89,78 @@ fn call<S: Service<Request>>(service: &mut S, request: &Request) {
     assert!(black_box(call.poll(&mut cx)).is_ready());
 }
 
+/// Measures a call whose first attempts fail as often as is said.
 fn measure<S: Service<Request>>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
-    request: &Request,
-    mut service: impl FnMut() -> S,
+    layer: &impl Layer<Leaf, Service = S>,
+    failures: u32,
 ) {
-    let mut once = service();
-    let counted = allocation_counter::measure(|| call(&mut once, request));
-    println!("{name}: {} allocations", counted.count_total);
-    group.bench_function(name, |bencher| {
-        let mut service = service();
-        bencher.iter(|| call(&mut service, request));
+    let Ok(request) = request() else { return };
+    let leaf = Leaf::default();
+    let mut service = layer.layer(leaf.clone());
+    let mut once = || {
+        leaf.fail(failures);
+        call(&mut service, &request);
+    };
+    // The first call to a target makes the state that is kept for it.
+    once();
+    let allocations = allocation_counter::measure(&mut once).count_total;
+    group.bench_function(format!("{name} ({allocations} allocations)"), |bencher| {
+        bencher.iter(&mut once);
     });
 }
 
 fn first_attempt(criterion: &mut Criterion) {
-    let Ok(request) = request() else { return };
-    let mut group = criterion.benchmark_group("answered at once");
-    measure(&mut group, "no layer", &request, Leaf::default);
-    measure(&mut group, "tower", &request, || {
-        tower::retry::RetryLayer::new(TowerPolicy).layer(Leaf::default())
-    });
-    measure(&mut group, "this", &request, || {
-        RetryLayer::default().layer(Leaf::default())
-    });
-    let short = short_of_retries(&request);
-    measure(
-        &mut group,
-        "this, target short of retries",
-        &request,
-        || short.layer(Leaf::default()),
-    );
+    let mut group = criterion.benchmark_group("retry, answered at once");
+    measure(&mut group, "no layer", &Identity::new(), 0);
+    measure(&mut group, "tower-bedrock", &RetryLayer::default(), 0);
+    if let Some(layer) = short_of_retries() {
+        let name = "tower-bedrock, target short of retries";
+        measure(&mut group, name, &layer, 0);
+    }
     if let Ok(single) = Policy::builder().max_attempts(1).build() {
         let layer = RetryLayer::new(single);
-        measure(&mut group, "this, one attempt", &request, || {
-            layer.layer(Leaf::default())
-        });
+        measure(&mut group, "tower-bedrock, one attempt", &layer, 0);
     }
+    let tower = tower::retry::RetryLayer::new(TowerPolicy);
+    measure(&mut group, "tower", &tower, 0);
+    measure(&mut group, "tower-resilience", &tower_resilience(), 0);
     group.finish();
 }
 
 /// A target that has failed, so that every answer looks for its budget. This budget never fills up.
-fn short_of_retries(request: &Request) -> RetryLayer {
+fn short_of_retries() -> Option<RetryLayer> {
+    let request = request().ok()?;
     let budget = Budget::builder().percent(0).floor_per_second(0.0).build();
     let policy = Policy::builder().max_attempts(2).build();
-    let layer = RetryLayer::builder(policy.unwrap_or_default())
-        .budget(budget.unwrap_or_default())
+    let layer = RetryLayer::builder(policy.ok()?)
+        .budget(budget.ok()?)
         .build();
     let leaf = Leaf::default();
     leaf.fail(2);
-    call(&mut layer.layer(leaf), request);
-    layer
+    call(&mut layer.layer(leaf), &request);
+    Some(layer)
 }
 
 fn second_attempt(criterion: &mut Criterion) {
-    let Ok(request) = request() else { return };
-    let mut group = criterion.benchmark_group("answered at the second attempt");
-    let leaf = Leaf::default();
-    let mut tower = tower::retry::RetryLayer::new(TowerPolicy).layer(leaf.clone());
-    group.bench_function("tower", |bencher| {
-        bencher.iter(|| {
-            leaf.fail(1);
-            call(&mut tower, &request);
-        });
-    });
-    let mut this = RetryLayer::default().layer(leaf.clone());
-    group.bench_function("this", |bencher| {
-        bencher.iter(|| {
-            leaf.fail(1);
-            call(&mut this, &request);
-        });
-    });
+    let mut group = criterion.benchmark_group("retry, answered at the second attempt");
+    measure(&mut group, "tower-bedrock", &RetryLayer::default(), 1);
+    let tower = tower::retry::RetryLayer::new(TowerPolicy);
+    measure(&mut group, "tower", &tower, 1);
     group.finish();
+}
+
+/// It has no delay of zero, so only its first attempt can be compared.
+fn tower_resilience() -> tower_resilience_retry::RetryLayer<Request, Response, Fault> {
+    tower_resilience_retry::RetryLayer::builder()
+        .max_attempts(5)
+        .build()
 }
 
 fn decisions(criterion: &mut Criterion) {
     let Ok(request) = request() else { return };
-    let mut group = criterion.benchmark_group("pure");
+    let mut group = criterion.benchmark_group("retry, pure");
     let mut rng = StdRng::seed_from_u64(1);
     let backoff = Backoff::default();
     group.bench_function("full jitter", |bencher| {

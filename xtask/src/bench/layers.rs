@@ -1,58 +1,122 @@
-//! What one call through each layer costs, beside the layer's peers, in one run.
+//! What one call through each layer costs, beside the layer's peers, in one run. Each table is written
+//! into the README of the crate it is about, between two marks.
 
-use std::process::Stdio;
+use std::{fmt::Write as _, fs, process::Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::command::cargo;
+use super::machine;
+use crate::{command::cargo, paths};
 
-const LAYERS: [&str; 4] = ["retry", "breaker", "quota", "fallback"];
+/// The packages, and the benchmark of each.
+const BENCHMARKS: [(&str, &str); 5] = [
+    ("retry", "retry"),
+    ("breaker", "breaker"),
+    ("quota", "quota"),
+    ("fallback", "fallback"),
+    ("tower-bedrock", "stack"),
+];
+
+const BEGIN: &str = "<!-- cargo xtask bench layers -->\n";
+const END: &str = "<!-- end -->\n";
 
 pub(super) fn run() -> Result<()> {
-    println!("| benchmark | time of a call |");
-    println!("|---|---:|");
-    for layer in LAYERS {
-        let package = format!("--package=tower-bedrock-{layer}");
+    for (folder, benchmark) in BENCHMARKS {
+        let manifest = paths::root().join("crates").join(folder).join("Cargo.toml");
         let output = cargo()
-            .args(["bench", "--quiet", &package, "--bench", layer, "--"])
+            .args(["bench", "--quiet", "--bench", benchmark])
+            .arg("--manifest-path")
+            .arg(&manifest)
             // A second is enough: a call takes nanoseconds.
-            .args([
-                "--output-format",
-                "bencher",
-                "--warm-up-time",
-                "0.5",
-                "--measurement-time",
-                "1",
-            ])
+            .args(["--", "--output-format", "bencher"])
+            .args(["--warm-up-time", "0.5", "--measurement-time", "1"])
             .stderr(Stdio::inherit())
             .output()?;
-        ensure!(output.status.success(), "the benchmark of {layer} failed");
+        ensure!(
+            output.status.success(),
+            "the benchmark {benchmark} of {folder} failed"
+        );
         let output = String::from_utf8(output.stdout).context("criterion's output")?;
-        for (name, time) in output.lines().filter_map(measurement) {
-            println!("| {name} | {time} |");
-        }
+        let table = table(&output)?;
+        println!("{table}");
+        let readme = manifest.with_file_name("README.md");
+        let text = fs::read_to_string(&readme)?;
+        let text = replace(&text, &table)
+            .with_context(|| format!("{} lacks the marks for the table", readme.display()))?;
+        fs::write(readme, text)?;
     }
     Ok(())
 }
 
-/// `test NAME ... bench:          59 ns/iter (+/- 1)`
-fn measurement(line: &str) -> Option<(&str, &str)> {
+fn table(output: &str) -> Result<String> {
+    let mut table = String::from("| a call | time | allocations |\n|---|---:|---:|\n");
+    for measured in output.lines().filter_map(measurement) {
+        let Measurement {
+            name,
+            time,
+            allocations,
+        } = measured;
+        writeln!(table, "| {name} | {time} | {allocations} |")?;
+    }
+    writeln!(table, "\n{}", machine::described()?)?;
+    Ok(table)
+}
+
+/// The text with what stands between the marks replaced.
+fn replace(text: &str, table: &str) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{table}{END}{after}"))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Measurement<'a> {
+    name: &'a str,
+    time: &'a str,
+    allocations: &'a str,
+}
+
+/// `test NAME (N allocations) ... bench:          59 ns/iter (+/- 1)`
+fn measurement(line: &str) -> Option<Measurement<'_>> {
     let (name, time) = line.strip_prefix("test ")?.split_once(" ... bench:")?;
     let (time, _) = time.split_once("/iter")?;
-    Some((name.trim(), time.trim()))
+    let counted = name
+        .strip_suffix(" allocations)")
+        .and_then(|name| name.rsplit_once(" ("));
+    let (name, allocations) = counted.unwrap_or((name, ""));
+    Some(Measurement {
+        name: name.trim(),
+        time: time.trim(),
+        allocations,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::measurement;
+    use super::*;
 
     #[test]
     fn a_line_of_criterions_is_read() {
         let line = "test layer/closed (0 allocations) ... bench:          59 ns/iter (+/- 1)";
+        let expected = Measurement {
+            name: "layer/closed",
+            time: "59 ns",
+            allocations: "0",
+        };
+        assert_eq!(measurement(line), Some(expected));
+        let line = "test pure ... bench:       1,200 ns/iter (+/- 1)";
         assert_eq!(
-            measurement(line),
-            Some(("layer/closed (0 allocations)", "59 ns"))
+            measurement(line).map(|measured| measured.time),
+            Some("1,200 ns")
         );
         assert_eq!(measurement("closed: 0 allocations"), None);
+    }
+
+    #[test]
+    fn only_what_stands_between_the_marks_is_replaced() {
+        let text = format!("before\n{BEGIN}old\n{END}after\n");
+        let expected = format!("before\n{BEGIN}new\n{END}after\n");
+        assert_eq!(replace(&text, "new\n"), Some(expected));
+        assert_eq!(replace("no marks", "new\n"), None);
     }
 }
