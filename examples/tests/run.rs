@@ -1,0 +1,102 @@
+//! Every example, run as its first lines say.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+};
+
+/// What a program prints that ends by itself.
+fn printed(program: &str) -> String {
+    let output = Command::new(program).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A program that serves until it is dropped.
+struct Server {
+    program: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(program: &str) -> Self {
+        let mut program = Command::new(program)
+            .arg("127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(program.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").unwrap();
+        Self {
+            address: address.to_owned(),
+            program,
+        }
+    }
+
+    /// The answer to a request, head and body.
+    fn ask(&self, method: &str, path: &str, body: &str) -> String {
+        let mut connection = TcpStream::connect(&self.address).unwrap();
+        write!(
+            connection,
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.address,
+            body.len(),
+        )
+        .unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.program.kill().unwrap();
+        self.program.wait().unwrap();
+    }
+}
+
+#[test]
+fn axum_chat_streams_an_answer_and_says_whose_it_is() {
+    let server = Server::start(env!("CARGO_BIN_EXE_axum_chat"));
+    let page = server.ask("GET", "/", "");
+    assert!(page.contains("<h1>Chat</h1>"), "{page}");
+    let answer = server.ask("POST", "/chat", r#"{"message": "Say hello."}"#);
+    assert!(answer.contains("event: model"), "{answer}");
+    assert!(answer.contains("simulated"), "{answer}");
+    assert!(answer.contains("event: end"), "{answer}");
+}
+
+#[test]
+fn hyper_service_answers_with_text() {
+    let server = Server::start(env!("CARGO_BIN_EXE_hyper_service"));
+    let answer = server.ask("POST", "/", "Say hello.");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("This is a simulated answer"), "{answer}");
+    // Bedrock refuses an empty prompt.
+    let answer = server.ask("POST", "/", "");
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+}
+
+#[test]
+fn own_client_is_retried_after_its_throttle() {
+    let text = printed(env!("CARGO_BIN_EXE_own_client"));
+    assert!(text.contains("after 2 calls"), "{text}");
+}
+
+#[test]
+fn own_policy_bounds_the_output() {
+    let text = printed(env!("CARGO_BIN_EXE_own_policy"));
+    assert!(text.contains("Some(500)"), "{text}");
+}
+
+#[test]
+fn batch_loses_no_prompt() {
+    let text = printed(env!("CARGO_BIN_EXE_batch"));
+    assert!(text.contains("200 prompts, 0 failed"), "{text}");
+}
