@@ -1,7 +1,8 @@
-//! The everyday commands: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench`.
+//! The everyday commands: `cargo xtask test`, `cargo xtask lint`, `cargo xtask bench`, `cargo xtask experiment`.
 
 mod bench;
 mod command;
+mod experiment;
 mod lint;
 mod paths;
 mod python;
@@ -23,6 +24,7 @@ usage: cargo xtask COMMAND
   lint                            format, clippy, rustdoc, cargo-deny
   bench gateway                   requests a second and added latency, beside a bare hyper proxy
   bench layers                    what a call through each layer costs, beside its peers
+  experiment NAME... [--seed N]   simulations that compare clients, with pages in docs/experiments; `all` runs each
 ";
 
 fn main() -> ExitCode {
@@ -60,6 +62,7 @@ fn run(mut args: Parser) -> Result<ExitCode> {
             nothing_more(&mut args)?;
             bench::run(&name)
         }
+        "experiment" => experiment::run(args.raw_args()?),
         other => bail!("no command {other:?}\n\n{HELP}"),
     }
 }

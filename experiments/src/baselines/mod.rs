@@ -1,0 +1,5 @@
+//! What ours is compared with.
+
+pub mod naive;
+pub mod sdk;
+mod wire;

@@ -1,0 +1,90 @@
+//! Who is compared in an outage.
+
+use anyhow::Result;
+use bedrock_sim::Simulator;
+use tokio::time::Duration;
+use tower_bedrock::breaker::{CircuitBreakerBuilder, FaultClass};
+use tower_bedrock::quota::Window;
+use tower_bedrock::retry::Policy;
+
+use super::TOKENS_PER_MINUTE;
+
+use crate::{
+    baselines::{naive, sdk},
+    job::Subject,
+    ours::{Ours, tokens_per_minute},
+    world::{self, PRIMARY},
+};
+
+/// An answer takes 13 seconds at most.
+const ATTEMPT: Duration = Duration::from_secs(30);
+
+/// A call that waits for longer is not answered within 60 seconds.
+const IN_TIME: Duration = Duration::from_secs(40);
+
+/// A client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    Once,
+    Naive,
+    Sdk(sdk::Retries),
+    Retry,
+    Breaker,
+    TunedBreaker,
+    Stack,
+}
+
+impl Who {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Once,
+        Self::Naive,
+        Self::Sdk(sdk::Retries::Standard),
+        Self::Sdk(sdk::Retries::Standard2026),
+        Self::Sdk(sdk::Retries::Adaptive),
+        Self::Retry,
+        Self::Breaker,
+        Self::TunedBreaker,
+        Self::Stack,
+    ];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Once => "no retry",
+            Self::Naive => "five-attempt loop",
+            Self::Sdk(retries) => retries.name(),
+            Self::Retry => "ours: retry",
+            Self::Breaker => "ours: retry, breaker",
+            Self::TunedBreaker => "ours: retry, tuned breaker",
+            Self::Stack => "ours: retry, tuned breaker, quota",
+        }
+    }
+
+    pub(super) fn subject(self, simulator: &Simulator, seed: u64) -> Result<Subject> {
+        let target = world::target(PRIMARY)?;
+        let ours = Ours::new(simulator.clone(), target.clone(), seed).attempt_timeout(ATTEMPT)?;
+        let retry = || ours.retry(Policy::default());
+        match self {
+            Self::Once => Ok(naive::once(simulator, target)),
+            Self::Naive => Ok(naive::five_attempts(simulator, target, seed)),
+            Self::Sdk(retries) => sdk::client(simulator, &target, retries),
+            Self::Retry => retry().build(),
+            Self::Breaker => retry().breaker(|b| b).build(),
+            Self::TunedBreaker => retry().breaker(tuned).build(),
+            Self::Stack => retry()
+                .breaker(tuned)
+                .quota(tokens_per_minute(TOKENS_PER_MINUTE, Window::Sliding).max_wait(IN_TIME))
+                .build(),
+        }
+    }
+}
+
+/// Probes every ten seconds, three at a time, and leaves throttles to whoever keeps the quota.
+fn tuned(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
+    builder
+        .wait_duration_in_open_state(Duration::from_secs(10))
+        .permitted_number_of_calls_in_half_open_state(3)
+        .classify(|fault| match FaultClass::of(fault) {
+            FaultClass::SoftFailure => FaultClass::Ignore,
+            class => class,
+        })
+}
