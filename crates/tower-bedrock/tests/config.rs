@@ -5,23 +5,91 @@
 
 use std::error::Error;
 
-use tower_bedrock::config::{ConfiguredStack, StackConfig};
+use tower_bedrock::{
+    Context, Demand, Target,
+    breaker::State,
+    config::{ConfiguredStack, StackConfig},
+};
 
 fn build(text: &str) -> Result<ConfiguredStack, Box<dyn Error + Send + Sync>> {
     Ok(toml::from_str::<StackConfig>(text)?.build()?)
 }
 
 #[tokio::test]
-async fn nothing_said_is_the_default() {
+async fn nothing_said_is_the_default_and_a_policy_can_be_switched_off() {
+    let target = Target::parse("us-east-1", "a.b").unwrap();
     let stack = build("").unwrap();
-    assert!(
-        format!("{:?}", stack.retry()).contains("Left"),
-        "there is a retry layer: {:?}",
-        stack.retry()
-    );
-    let without = build("[retry]\nenabled = false\n[breaker]\nenabled = false").unwrap();
-    assert!(format!("{:?}", without.retry()).contains("Identity"));
-    assert!(format!("{:?}", without.breaker()).contains("Identity"));
+    assert_eq!(stack.retry().policy().max_attempts(), 5);
+    assert_eq!(stack.breaker().handle().state(&target), State::Closed);
+
+    let without = "[retry]\nenabled = false\n[breaker]\nenabled = false";
+    let without = build(without).unwrap();
+    assert_eq!(without.retry().policy().max_attempts(), 1);
+    assert_eq!(without.breaker().handle().state(&target), State::Disabled);
+}
+
+#[tokio::test]
+async fn what_has_not_changed_keeps_its_state() {
+    const QUOTA: &str = "[[quota]]\nmodel = \"a.*\"\nrequests_per_minute = 10\n";
+    let target = Target::parse("us-east-1", "a.b").unwrap();
+    let read = |text: &str| toml::from_str::<StackConfig>(text).unwrap();
+    let before = read(QUOTA);
+    let stack = before.build().unwrap();
+    stack.breaker().handle().force_open(&target);
+    let (demand, context) = (Demand::new(1), Context::new());
+    let reservation = stack.quota().limiter().reserve(&target, &demand, &context);
+    let mut reservation = reservation.await.unwrap();
+    reservation.sent();
+    drop(reservation);
+    let used = |stack: &ConfiguredStack| {
+        let snapshot = stack.quota().limiter().snapshot(&target);
+        snapshot.map(|snapshot| snapshot.requests_per_minute.used)
+    };
+    let state = |stack: &ConfiguredStack| stack.breaker().handle().state(&target);
+
+    let cases = [
+        // A change elsewhere.
+        (
+            "[retry]\nmax_attempts = 2\n",
+            QUOTA,
+            Some(1),
+            State::ForcedOpen,
+        ),
+        // Of what a limiter can't change while it runs.
+        (
+            "",
+            "[[quota]]\nmodel = \"a.*\"\nburndown = 2\n",
+            None,
+            State::ForcedOpen,
+        ),
+        ("", "", None, State::ForcedOpen),
+        ("[breaker]\nwindow = 7\n", QUOTA, Some(1), State::Closed),
+        // Of limits alone: both stacks take them.
+        (
+            "",
+            "[[quota]]\nmodel = \"a.*\"\nrequests_per_minute = 5\n",
+            Some(1),
+            State::ForcedOpen,
+        ),
+    ];
+    for (sections, quota, level, breaker) in cases {
+        let after = read(&format!("{sections}{quota}"));
+        let rebuilt = after.rebuild(&before, &stack).unwrap();
+        assert_eq!(
+            (used(&rebuilt), state(&rebuilt)),
+            (level, breaker),
+            "{after:?}"
+        );
+        let limits = after
+            .quota
+            .first()
+            .and_then(|quota| quota.requests_per_minute);
+        if let Some(snapshot) = rebuilt.quota().limiter().snapshot(&target) {
+            assert_eq!(snapshot.requests_per_minute.declared, limits);
+        }
+    }
+    let wrong = read("[retry]\nmax_attempts = 0\n");
+    assert!(wrong.rebuild(&before, &stack).is_err());
 }
 
 #[tokio::test]
@@ -46,6 +114,10 @@ async fn what_cannot_be_right_is_named() {
         (
             "[timeout]\nattempt = \"0s\"",
             "the attempt timeout is 0ns: expected more than 0s",
+        ),
+        (
+            "[timeout]\nfirst_event = \"0s\"",
+            "the first_event timeout is 0ns: expected more than 0s",
         ),
         ("[timeout]\nrequest = \"soon\"", "request"),
         ("[[quota]]\ntokens_per_minute = 0", "tokens_per_minute is 0"),

@@ -55,6 +55,21 @@ async fn an_attempt_has_so_long_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_is_expected_to_begin_sooner() {
+    let stream = || call().with_context(Context::new().with_streaming(true));
+    let slow = Err(FaultKind::Timeout);
+    let layer = TimeoutLayer::attempt(seconds(10)).unwrap();
+    assert_eq!(end(layer, stream(), seconds(9)).await.0, Ok(()));
+    let layer = layer.with_first_event(seconds(3)).unwrap();
+    assert_eq!(end(layer, stream(), seconds(3)).await, (Ok(()), seconds(3)));
+    assert_eq!(end(layer, stream(), seconds(4)).await, (slow, seconds(3)));
+    assert_eq!(end(layer, call(), seconds(4)).await.0, Ok(()));
+    // It is one attempt all the same.
+    let layer = layer.with_first_event(seconds(30)).unwrap();
+    assert_eq!(end(layer, stream(), seconds(11)).await, (slow, seconds(10)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_ends_at_the_earlier_of_its_deadline_and_the_limit() {
     let layer = TimeoutLayer::request(seconds(300)).unwrap();
     let with_deadline =

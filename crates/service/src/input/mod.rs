@@ -10,7 +10,8 @@ use std::{error::Error as StdError, fmt};
 use aws_sdk_bedrockruntime::Client;
 use tokio::time::{Duration, Instant};
 use tower_bedrock_core::{
-    Demand, Fault, FaultKind, InvalidModelId, Invocation, ModelId, Region, Rejection, Target,
+    Context, Demand, Fault, FaultKind, InvalidModelId, Invocation, ModelId, Region, Rejection,
+    Target,
 };
 
 use crate::Error;
@@ -70,7 +71,9 @@ pub(crate) fn model(input: &impl BedrockInput) -> Result<ModelId, InvalidInput> 
 
 pub(crate) fn envelope<I: BedrockInput>(input: I, target: Target) -> Invocation<I> {
     let demand = input.demand();
-    Invocation::new(target, input).with_demand(demand)
+    Invocation::new(target, input)
+        .with_demand(demand)
+        .with_context(Context::new().with_streaming(I::STREAMS))
 }
 
 /// An input that names no place to send it to.

@@ -33,11 +33,11 @@ impl From<InvalidConfig> for InvalidKey {
 }
 
 /// `[breaker]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct BreakerConfig {
-    /// Whether there is one. Default: true.
+    /// Whether it turns calls away; `false` leaves it disabled for every target. Default: true.
     pub enabled: bool,
     /// Opens after so many failures in a row. Default: 5.
     pub consecutive_failures: u32,
@@ -66,10 +66,7 @@ impl Default for BreakerConfig {
 }
 
 impl BreakerConfig {
-    pub(super) fn build(&self) -> Result<Option<CircuitBreakerLayer>, InvalidKey> {
-        if !self.enabled {
-            return Ok(None);
-        }
+    pub(super) fn build(&self) -> Result<CircuitBreakerLayer, InvalidKey> {
         let layer = CircuitBreakerLayer::builder()
             .consecutive_failures(self.consecutive_failures)
             .wait_duration_in_open_state(self.open_for)
@@ -77,6 +74,9 @@ impl BreakerConfig {
             .failure_rate_threshold(self.failure_rate * 100.0)
             .sliding_window_size(self.window)
             .build()?;
-        Ok(Some(layer))
+        if !self.enabled {
+            layer.handle().disable_all();
+        }
+        Ok(layer)
     }
 }

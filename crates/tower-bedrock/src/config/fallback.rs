@@ -4,7 +4,7 @@ use tower_bedrock_core::{BoxError, ServiceTier};
 use tower_bedrock_fallback::{Alternative, Chain, FallbackLayer};
 
 /// One `[[fallback]]`: the alternatives to a model.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FallbackConfig {
@@ -20,7 +20,7 @@ pub struct FallbackConfig {
 }
 
 /// One alternative: what it does not name stays as it was asked for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AlternativeConfig {

@@ -18,8 +18,9 @@
 //!     window = 100              # ... among the last so many: 1 to 65536
 //!
 //!     [timeout]
-//!     attempt = "120s"          # one call to Bedrock; a stream: until its first content
+//!     attempt = "120s"          # one call to Bedrock
 //!     request = "300s"          # everything: waits, retries and fallbacks
+//!     first_event = "30s"       # one call to Bedrock, until the first content of a stream
 //!
 //!     [[quota]]
 //!     model = "anthropic.claude-sonnet-4-*"  # a glob over base models; "*" by default
@@ -40,8 +41,10 @@
 //! ```
 //!
 //! Every section and every key may be left out; the values above are the defaults of those that have one.
-//! `enabled = false` in `[retry]` or `[breaker]` leaves that layer out. A key that is not known is an error, and so
-//! is a value out of its range: the message names the section, the key, the value and what is accepted.
+//! `enabled = false` in `[retry]` or `[breaker]` switches that policy off; without a `[[quota]]` no call waits for
+//! one, and a `[[quota]]` without limits learns them from the throttles it meets. A key that is not known is an
+//! error, and so is a value out of its range: the message names the section, the key, the value and what is
+//! accepted.
 //!
 //! `tokens_per_day` in a `[[quota]]` is Bedrock's account-wide quota of a Region, which all models share, so it
 //! goes with `region` and without `model`.
@@ -53,10 +56,8 @@ mod retry;
 mod timeout;
 
 use serde::Deserialize;
-use tower::layer::util::Identity;
-use tower::util::Either;
 use tower_bedrock_breaker::CircuitBreakerLayer;
-use tower_bedrock_core::BoxError;
+use tower_bedrock_core::{BoxError, Tenant};
 use tower_bedrock_fallback::FallbackLayer;
 use tower_bedrock_quota::QuotaLayer;
 use tower_bedrock_retry::RetryLayer;
@@ -75,7 +76,7 @@ pub use self::{
 ///
 /// To read it together with sections of your own, `#[serde(flatten)]` does not go with
 /// `deny_unknown_fields`: name the fields of this struct in yours and build it from them.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct StackConfig {
     /// `[retry]`
@@ -88,14 +89,15 @@ pub struct StackConfig {
     pub quota: Vec<QuotaConfig>,
     /// `[[fallback]]`
     pub fallback: Vec<FallbackConfig>,
+    /// What each tenant's share of a quota is in proportion to, 1 to 1000: 1 for those who are not named here. Not
+    /// in the file under this name, since who the tenants are is the application's to know.
+    #[serde(skip)]
+    pub shares: Vec<(Tenant, u32)>,
 }
 
-/// A standard stack whose retry and breaker may be left out at run time.
-pub type ConfiguredStack =
-    StandardStack<FallbackLayer, Optional<RetryLayer>, Optional<CircuitBreakerLayer>, QuotaLayer>;
-
-/// A layer that may be left out at run time.
-pub type Optional<L> = Either<L, Identity>;
+/// A standard stack from a configuration. All its layers are there whatever the configuration says, so that it is
+/// one type, which compiles in reasonable time; a policy that is switched off lets every call through.
+pub type ConfiguredStack = StandardStack<FallbackLayer>;
 
 /// A section that cannot be right.
 #[derive(Debug, thiserror::Error)]
@@ -122,16 +124,60 @@ impl StackConfig {
     ///
     /// [`InvalidSection`] names the first section that cannot be right, and why.
     pub fn build(&self) -> Result<ConfiguredStack, InvalidSection> {
-        let retry = self.retry.build().map_err(InvalidSection::of("retry"))?;
-        let breaker = self
-            .breaker
-            .build()
-            .map_err(InvalidSection::of("breaker"))?;
-        let quota = quota::build(&self.quota).map_err(InvalidSection::of("[quota]"))?;
-        let headroom = (
-            breaker.as_ref().map(CircuitBreakerLayer::handle),
-            quota.limiter().clone(),
-        );
+        self.build_with(Kept::default())
+    }
+
+    /// The stack to go on with where `stack` was built of `previous`, for a program that reads its configuration
+    /// anew while it runs. It shares the state of what has not changed: a breaker that is open stays so, a retry
+    /// budget keeps its balance, a quota its level. A quota keeps its level also where only limits have changed, and
+    /// then `stack` takes the new limits as well.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSection`] names the first section that cannot be right, and why; nothing has changed then.
+    pub fn rebuild(
+        &self,
+        previous: &Self,
+        stack: &ConfiguredStack,
+    ) -> Result<ConfiguredStack, InvalidSection> {
+        let keep_quota = self.shares == previous.shares
+            && quota::differ_in_limits_only(&self.quota, &previous.quota);
+        let rebuilt = self.build_with(Kept {
+            retry: (self.retry == previous.retry).then(|| stack.retry().clone()),
+            breaker: (self.breaker == previous.breaker).then(|| stack.breaker().clone()),
+            quota: keep_quota.then(|| stack.quota().clone()),
+        })?;
+        if keep_quota && self.quota != previous.quota {
+            let of_quota = || InvalidSection::of("[quota]");
+            let limits = quota::limits(&self.quota).map_err(of_quota())?;
+            rebuilt
+                .quota()
+                .limiter()
+                .set_limits(limits)
+                .map_err(InvalidSection::of("[quota]"))?;
+        }
+        Ok(rebuilt)
+    }
+
+    fn build_with(&self, kept: Kept) -> Result<ConfiguredStack, InvalidSection> {
+        let retry = match kept.retry {
+            Some(retry) => retry,
+            None => self.retry.build().map_err(InvalidSection::of("retry"))?,
+        };
+        let breaker = match kept.breaker {
+            Some(breaker) => breaker,
+            None => self
+                .breaker
+                .build()
+                .map_err(InvalidSection::of("breaker"))?,
+        };
+        let quota = match kept.quota {
+            Some(quota) => quota,
+            None => {
+                quota::build(&self.quota, &self.shares).map_err(InvalidSection::of("[quota]"))?
+            }
+        };
+        let headroom = (breaker.handle(), quota.limiter().clone());
         let fallback = fallback::build(&self.fallback)
             .map_err(InvalidSection::of("[fallback]"))?
             .skip_without_headroom(headroom, fallback::LATENCY_BUDGET);
@@ -142,10 +188,18 @@ impl StackConfig {
         let stack = StandardStack::new().map_err(InvalidSection::of("defaults"))?;
         Ok(stack
             .with_fallback(fallback)
-            .with_retry(tower::util::option_layer(retry))
-            .with_breaker(tower::util::option_layer(breaker))
+            .with_retry(retry)
+            .with_breaker(breaker)
             .with_quota(quota)
             .with_attempt_timeout(attempt)
             .with_request_timeout(request))
     }
+}
+
+/// Layers of an earlier stack, with their state.
+#[derive(Default)]
+struct Kept {
+    retry: Option<RetryLayer>,
+    breaker: Option<CircuitBreakerLayer>,
+    quota: Option<QuotaLayer>,
 }

@@ -1,9 +1,9 @@
 use serde::Deserialize;
-use tower_bedrock_core::{BoxError, Burndown};
+use tower_bedrock_core::{BoxError, Burndown, InvalidBurndown, Tenant};
 use tower_bedrock_quota::{LimitTable, Limiter, Limits, QuotaLayer, QuotaPattern};
 
 /// One `[[quota]]`: the limits of the keys that it matches. The first that matches decides.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct QuotaConfig {
@@ -21,12 +21,26 @@ pub struct QuotaConfig {
     pub burndown: Option<u32>,
 }
 
-pub(super) fn build(quotas: &[QuotaConfig]) -> Result<QuotaLayer, BoxError> {
+/// What each tenant's share of a quota is in proportion to.
+pub(super) type Shares = [(Tenant, u32)];
+
+pub(super) fn build(quotas: &[QuotaConfig], shares: &Shares) -> Result<QuotaLayer, BoxError> {
+    let mut limiter = Limiter::builder()
+        .limits(limits(quotas)?)
+        .burndown(burndown(quotas)?)
+        // Without a `[[quota]]` nobody has asked for calls to wait.
+        .learn(!quotas.is_empty());
+    for (tenant, share) in shares {
+        limiter = limiter.tenant_weight(tenant.clone(), *share);
+    }
+    Ok(QuotaLayer::new(limiter.build()?))
+}
+
+/// Of limits the first that matches decides.
+pub(super) fn limits(quotas: &[QuotaConfig]) -> Result<LimitTable, BoxError> {
     let mut table = LimitTable::new();
-    let mut burndown = Burndown::default();
-    // Of limits the first that matches decides, of burndown rates the one added last.
     for quota in quotas {
-        let model = quota.model.as_deref().unwrap_or("*");
+        let model = quota.model();
         let region = quota.region.as_deref().unwrap_or("*");
         if let Some(tokens) = quota.tokens_per_day {
             if quota.model.is_some() {
@@ -42,14 +56,31 @@ pub(super) fn build(quotas: &[QuotaConfig]) -> Result<QuotaLayer, BoxError> {
             table = table.with(QuotaPattern::model(model).in_region(region), limits);
         }
     }
-    for quota in quotas.iter().rev() {
-        if let Some(rate) = quota.burndown {
-            burndown = burndown.with_rate(quota.model.as_deref().unwrap_or("*"), rate)?;
-        }
+    Ok(table)
+}
+
+/// Of burndown rates the one added last decides.
+fn burndown(quotas: &[QuotaConfig]) -> Result<Burndown, InvalidBurndown> {
+    rates(quotas)
+        .rev()
+        .try_fold(Burndown::default(), |burndown, (model, rate)| {
+            burndown.with_rate(model, rate)
+        })
+}
+
+/// Whether quotas differ in nothing but limits, which a limiter takes while it runs.
+pub(super) fn differ_in_limits_only(one: &[QuotaConfig], other: &[QuotaConfig]) -> bool {
+    one.is_empty() == other.is_empty() && rates(one).eq(rates(other))
+}
+
+fn rates(quotas: &[QuotaConfig]) -> impl DoubleEndedIterator<Item = (&str, u32)> {
+    quotas
+        .iter()
+        .filter_map(|quota| Some((quota.model(), quota.burndown?)))
+}
+
+impl QuotaConfig {
+    fn model(&self) -> &str {
+        self.model.as_deref().unwrap_or("*")
     }
-    let limiter = Limiter::builder()
-        .limits(table)
-        .burndown(burndown)
-        .build()?;
-    Ok(QuotaLayer::new(limiter))
 }

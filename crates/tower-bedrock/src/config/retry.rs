@@ -4,11 +4,11 @@ use tower_bedrock_core::BoxError;
 use tower_bedrock_retry::{Backoff, Budget, Plan, Policy, RetryLayer, Schedule};
 
 /// `[retry]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RetryConfig {
-    /// Whether there is one. Default: true.
+    /// Whether calls are tried again; `false` is as one attempt. Default: true.
     pub enabled: bool,
     /// Attempts in all. Default: 5.
     pub max_attempts: u32,
@@ -36,10 +36,7 @@ impl Default for RetryConfig {
 }
 
 impl RetryConfig {
-    pub(super) fn build(&self) -> Result<Option<RetryLayer>, BoxError> {
-        if !self.enabled {
-            return Ok(None);
-        }
+    pub(super) fn build(&self) -> Result<RetryLayer, BoxError> {
         if !(0.0..=1.0).contains(&self.budget) {
             return Err(format!("budget is {}: expected 0.0 to 1.0", self.budget).into());
         }
@@ -48,10 +45,10 @@ impl RetryConfig {
             .percent((self.budget * 100.0).round() as u32)
             .build()?;
         let policy = Policy::builder()
-            .max_attempts(self.max_attempts)
+            .max_attempts(if self.enabled { self.max_attempts } else { 1 })
             .plan(self.plan()?)
             .build()?;
-        Ok(Some(RetryLayer::builder(policy).budget(budget).build()))
+        Ok(RetryLayer::builder(policy).budget(budget).build())
     }
 
     /// The default plan at another pace: its proportions say what is known of each kind of fault.

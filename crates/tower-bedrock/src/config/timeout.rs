@@ -4,27 +4,35 @@ use tokio::time::Duration;
 use crate::timeout::{InvalidTimeout, TimeoutLayer};
 
 /// `[timeout]`
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TimeoutConfig {
-    /// For one attempt; a stream: until its first content. Default: 120 s.
+    /// For one attempt. Default: 120 s.
     #[serde(with = "humantime_serde")]
-    pub attempt: Option<Duration>,
+    pub attempt: Duration,
     /// For the whole request. Default: 300 s.
     #[serde(with = "humantime_serde")]
-    pub request: Option<Duration>,
+    pub request: Duration,
+    /// For the first content of a stream, in one attempt. Default: 30 s.
+    #[serde(with = "humantime_serde")]
+    pub first_event: Duration,
+}
+
+impl Default for TimeoutConfig {
+    fn default() -> Self {
+        Self {
+            attempt: Duration::from_secs(120),
+            request: Duration::from_secs(300),
+            first_event: Duration::from_secs(30),
+        }
+    }
 }
 
 impl TimeoutConfig {
     /// For an attempt and for a request.
     pub(super) fn build(&self) -> Result<(TimeoutLayer, TimeoutLayer), InvalidTimeout> {
-        let attempt = self
-            .attempt
-            .map_or(Ok(TimeoutLayer::ATTEMPT), TimeoutLayer::attempt)?;
-        let request = self
-            .request
-            .map_or(Ok(TimeoutLayer::REQUEST), TimeoutLayer::request)?;
-        Ok((attempt, request))
+        let attempt = TimeoutLayer::attempt(self.attempt)?.with_first_event(self.first_event)?;
+        Ok((attempt, TimeoutLayer::request(self.request)?))
     }
 }

@@ -22,9 +22,13 @@ pub struct InvalidTimeout {
 }
 
 impl TimeoutLayer {
-    /// 120 seconds for an attempt. Long answers of large models take more than a minute.
+    /// 120 seconds for an attempt, since long answers of large models take more than a minute; 30 for the first
+    /// content of a stream, which is not long in coming.
     pub const ATTEMPT: Self = Self {
-        limit: Limit::Attempt(Duration::from_secs(120)),
+        limit: Limit::Attempt {
+            answer: Duration::from_secs(120),
+            first_event: Duration::from_secs(30),
+        },
     };
 
     /// 300 seconds for a request: what several attempts may take, with a quota's minute to wait for in between.
@@ -40,10 +44,39 @@ impl TimeoutLayer {
     pub const fn attempt(timeout: Duration) -> Result<Self, InvalidTimeout> {
         match checked("attempt", timeout) {
             Ok(timeout) => Ok(Self {
-                limit: Limit::Attempt(timeout),
+                limit: Limit::Attempt {
+                    answer: timeout,
+                    first_event: timeout,
+                },
             }),
             Err(error) => Err(error),
         }
+    }
+
+    /// Gives a stream only so long to send its first content, where that is less than an attempt has. Calls say
+    /// in their [`Context`](tower_bedrock_core::Context::with_streaming) that they stream. Of a layer for whole
+    /// requests this changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTimeout`] where it is zero.
+    pub const fn with_first_event(mut self, timeout: Duration) -> Result<Self, InvalidTimeout> {
+        let timeout = match checked("first_event", timeout) {
+            Ok(timeout) => timeout,
+            Err(error) => return Err(error),
+        };
+        if let Limit::Attempt {
+            answer,
+            first_event,
+        } = &mut self.limit
+        {
+            *first_event = if timeout.as_nanos() < answer.as_nanos() {
+                timeout
+            } else {
+                *answer
+            };
+        }
+        Ok(self)
     }
 
     /// Gives the whole request `timeout`, and less where its own deadline comes earlier.

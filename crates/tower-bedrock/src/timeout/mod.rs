@@ -22,8 +22,8 @@
 //! ```
 //!
 //! - [`TimeoutLayer::attempt`] stands around the leaf and gives one call to Bedrock so long to answer (a
-//!   stream: to send its first content). It fails with [`FaultKind::Timeout`], which retry and fallback act
-//!   upon.
+//!   stream: to send its first content, which [`with_first_event`](TimeoutLayer::with_first_event) expects
+//!   sooner). It fails with [`FaultKind::Timeout`], which retry and fallback act upon.
 //! - [`TimeoutLayer::request`] stands outermost. It brings the request's own deadline forward to its limit,
 //!   so that every policy inside plans by one deadline, and fails with [`FaultKind::DeadlineExceeded`] when
 //!   that has come and still nothing has answered.

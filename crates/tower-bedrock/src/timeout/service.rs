@@ -25,7 +25,12 @@ impl Rejection for TimedOut {}
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Limit {
-    Attempt(Duration),
+    Attempt {
+        /// For an answer.
+        answer: Duration,
+        /// For the first content of a stream; never longer than for an answer.
+        first_event: Duration,
+    },
     /// On top of the deadline that a request brings.
     Request(Option<Duration>),
 }
@@ -68,8 +73,18 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let now = Instant::now();
         let (until, kind) = match self.limit {
-            // A time too far off to be one is none.
-            Limit::Attempt(timeout) => (now.checked_add(timeout), FaultKind::Timeout),
+            Limit::Attempt {
+                answer,
+                first_event,
+            } => {
+                let timeout = if request.context().is_streaming() {
+                    first_event
+                } else {
+                    answer
+                };
+                // A time too far off to be one is none.
+                (now.checked_add(timeout), FaultKind::Timeout)
+            }
             Limit::Request(timeout) => {
                 let own = timeout.and_then(|timeout| now.checked_add(timeout));
                 if let (Some(own), Some(context)) = (own, request.context_mut()) {
