@@ -2,7 +2,8 @@ use std::{fmt, sync::Arc};
 
 use tokio::time::{Duration, Instant};
 
-/// What a call carries besides its input: how long it may take, how urgent it is and whose it is.
+/// What a call carries besides its input: how long it may take, how urgent it is, whose it is, and whether its
+/// answer is a stream.
 ///
 /// ```
 /// use tokio::time::{Duration, Instant};
@@ -15,12 +16,13 @@ use tokio::time::{Duration, Instant};
 /// assert_eq!(context.tenant().map(|t| t.as_str()), Some("team-a"));
 /// ```
 ///
-/// The default has no deadline, [`Priority::Normal`] and no tenant. Cheap to clone.
+/// The default has no deadline, [`Priority::Normal`], no tenant, and an answer that comes whole. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
     deadline: Option<Instant>,
     priority: Priority,
     tenant: Option<Tenant>,
+    streaming: bool,
 }
 
 /// How urgent a call is. Where calls wait for one another, a more urgent class goes first.
@@ -47,6 +49,7 @@ impl Context {
             deadline: None,
             priority: Priority::Normal,
             tenant: None,
+            streaming: false,
         }
     }
 
@@ -69,6 +72,14 @@ impl Context {
     #[must_use]
     pub fn with_tenant(mut self, tenant: impl Into<Tenant>) -> Self {
         self.tenant = Some(tenant.into());
+        self
+    }
+
+    /// Says whether the answer is a stream. Such a call is answered when the stream begins, so a policy may
+    /// expect that sooner than a whole answer.
+    #[must_use]
+    pub const fn with_streaming(mut self, streaming: bool) -> Self {
+        self.streaming = streaming;
         self
     }
 
@@ -100,6 +111,12 @@ impl Context {
     #[must_use]
     pub const fn tenant(&self) -> Option<&Tenant> {
         self.tenant.as_ref()
+    }
+
+    /// Whether the answer is a stream.
+    #[must_use]
+    pub const fn is_streaming(&self) -> bool {
+        self.streaming
     }
 }
 
