@@ -143,8 +143,9 @@ impl State {
             // It may have been the head that gave up, and the next one may fit.
             if !give_up(&books, &mut self.queue, wakers, |at| at <= now) {
                 let gives_up = self.queue.first_to_give_up().map_or(opens, |(at, _)| at);
+                // What opens now is no obstacle: whoever keeps the timer would look again at once, for ever.
+                debug_assert!(opens > now, "{limit} opens now, and has no room");
                 return Some(Next {
-                    // Never now: whoever keeps the timer would look again at once, for ever.
                     at: opens.min(gives_up).max(now.plus(1)),
                     waits_for_day: limit == Limit::TokensPerDay,
                 });

@@ -1,12 +1,16 @@
 //! The limiter against a ledger that keeps everything and adds it up anew each time, whatever happens in
-//! whatever order: calls let through, held, sent, settled for less and for more, refused, dropped; limits
-//! changed; time passing.
+//! whatever order: calls let through, waiting, held, sent, settled for less and for more, refused, dropped;
+//! limits changed; time passing.
 //!
 //! A few thousand steps in the normal run; ten million with `TOWER_BEDROCK_NIGHTLY=1`.
 
 #![allow(clippy::unwrap_used)]
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context as TaskContext, Poll, Waker},
+    time::Duration,
+};
 
 use proptest::{prelude::*, test_runner::Config};
 use tokio::time::{Instant, advance};
@@ -23,6 +27,7 @@ const SLOT: Duration = Duration::from_millis(477);
 #[derive(Clone, Debug)]
 enum Step {
     Reserve { tokens: u64, hold: bool },
+    Queue(u64),
     Send(usize),
     Complete { which: usize, percent: u64 },
     Fail(usize, FaultKind),
@@ -43,6 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         8 => (1..6_000_u64, any::<bool>()).prop_map(|(tokens, hold)| Step::Reserve { tokens, hold }),
+        2 => (0..6_000_u64).prop_map(Step::Queue),
         4 => any::<usize>().prop_map(Step::Send),
         5 => (any::<usize>(), 0..300_u64).prop_map(|(which, percent)| Step::Complete { which, percent }),
         2 => (any::<usize>(), fault).prop_map(|(which, kind)| Step::Fail(which, kind)),
@@ -126,6 +132,18 @@ impl Ledger {
         }
     }
 
+    /// What holds while a call waits that is the next: it does not fit. Debts make it hard to say when a
+    /// window has room, but not where all that was ever used is within the limit.
+    fn check_wait(&self, asked: u64, now: Instant) {
+        const EVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+        let (requests, tokens) = self.used(EVER, now);
+        let (_, most_requests, most_tokens) = self.limits[self.limits.len() - 1];
+        assert!(
+            requests + 1 > most_requests || tokens + asked > most_tokens,
+            "{asked} tokens wait with {tokens} in {requests} requests in use"
+        );
+    }
+
     /// What holds when a call was turned away: it was in earnest.
     fn check_refusal(&self, exhausted: &Exhausted, asked: u64, now: Instant) {
         let (_, most_requests, most_tokens) = self.limits[self.limits.len() - 1];
@@ -147,6 +165,8 @@ impl Ledger {
         }
     }
 }
+
+type Reserving<'a> = Pin<Box<dyn Future<Output = Result<Reservation, Exhausted>> + 'a>>;
 
 struct AsDeclared;
 
@@ -185,6 +205,8 @@ async fn walk(steps: Vec<Step>, learn: bool) {
     ledger.limits.push((Instant::now(), 20, 10_000));
     // Reservations, with their entries.
     let mut open: Vec<(Reservation, usize)> = Vec::new();
+    // Calls that wait, in the order they came.
+    let mut queue: Vec<(Reserving<'_>, u64)> = Vec::new();
     for step in steps {
         let now = Instant::now();
         let mut pick = |which: usize| {
@@ -212,9 +234,16 @@ async fn walk(steps: Vec<Step>, learn: bool) {
                         });
                         ledger.check(now);
                     }
-                    Err(_) if learn => {}
+                    // It may be room for those who wait.
+                    Err(_) if learn || !queue.is_empty() => {}
                     Err(exhausted) => ledger.check_refusal(&exhausted, tokens, now),
                 }
+            }
+            Step::Queue(tokens) => {
+                let (limiter, target, context) = (&limiter, &target, &context);
+                let demand = Demand::new(tokens).with_max_output_tokens(0);
+                let reserve = async move { limiter.reserve(target, &demand, context).await };
+                queue.push((Box::pin(reserve), tokens));
             }
             Step::Send(which) => {
                 if let Some((mut reservation, entry)) = pick(which) {
@@ -264,8 +293,31 @@ async fn walk(steps: Vec<Step>, learn: bool) {
                 ledger.limits.push((now, requests, tokens));
             }
         }
+        let now = Instant::now();
+        queue.retain_mut(|(reserve, tokens)| {
+            let mut cx = TaskContext::from_waker(Waker::noop());
+            let outcome = reserve.as_mut().poll(&mut cx);
+            if let Poll::Ready(Ok(mut reservation)) = outcome {
+                // One that found room at once is not.
+                reservation.hold();
+                open.push((reservation, ledger.entries.len()));
+                ledger.entries.push(Entry {
+                    admitted: now,
+                    sent: None,
+                    tokens: *tokens,
+                    requests: 1,
+                });
+                ledger.check(now);
+                return false;
+            }
+            outcome.is_pending()
+        });
+        if let (Some((_, tokens)), false) = (queue.first(), learn) {
+            ledger.check_wait(*tokens, now);
+        }
     }
     // Ends level: nothing outstanding, nothing in use, all of the limit free.
+    queue.clear();
     open.clear();
     let owed: u64 = ledger.overshoots.iter().map(|(_, tokens)| tokens).sum();
     let (_, _, most) = ledger.limits[ledger.limits.len() - 1];
@@ -300,6 +352,16 @@ fn nightly() -> bool {
 #[test]
 fn never_above_the_limit_in_any_window_and_level_in_the_end() {
     let (cases, steps) = if nightly() { (20_000, 500) } else { (100, 100) };
+    walks(cases, steps);
+}
+
+/// From nothing on, where all that was ever used is still known to be in use.
+#[test]
+fn nobody_waits_where_there_is_room() {
+    walks(if nightly() { 100_000 } else { 2_000 }, 12);
+}
+
+fn walks(cases: u32, steps: usize) {
     let config = Config {
         cases,
         ..Config::default()

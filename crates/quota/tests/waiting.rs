@@ -51,6 +51,13 @@ fn take_all(limiter: &Limiter, amount: u64) -> Reservation {
     all
 }
 
+fn used(tokens: u64) -> Completion {
+    Completion::complete(Some(TokenUsage {
+        input: tokens,
+        ..TokenUsage::default()
+    }))
+}
+
 type Outcome = Result<(Reservation, Duration), Exhausted>;
 
 /// A call that waits, in a task of its own; its outcome says after how long it was let through.
@@ -127,6 +134,39 @@ async fn a_call_that_costs_less_lets_others_through_at_once() {
     };
     all.complete(&Completion::complete(Some(usage)));
     assert_eq!(waited(waits).await, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_debt_and_room_given_back_at_one_moment_let_the_next_call_through() {
+    for window in [Window::Sliding, Window::Fixed, Window::Bucket] {
+        let limits = Limits::new()
+            .with_tokens_per_minute(1_000)
+            .with_window(window);
+        let limiter = builder(limits).build().unwrap();
+        let dear = take_all(&limiter, 500);
+        let cheap = take_all(&limiter, 500);
+        let waits = wait(&limiter, tokens(100), Context::new()).await;
+        dear.complete(&used(700));
+        cheap.complete(&used(100));
+        assert_eq!(waited(waits).await, 0, "{window:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_for_nothing_waits_no_worse_than_others() {
+    for window in [Window::Sliding, Window::Fixed, Window::Bucket] {
+        let limits = |tokens| {
+            Limits::new()
+                .with_tokens_per_minute(tokens)
+                .with_window(window)
+        };
+        let limiter = builder(limits(1_000)).build().unwrap();
+        let _all = take_all(&limiter, 1_000);
+        limiter.set_limits(table(limits(500))).unwrap();
+        // More is used than there is now, so not even nothing fits.
+        let nothing = wait(&limiter, tokens(0), Context::new()).await;
+        assert_eq!(waited(nothing).await, 60, "{window:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

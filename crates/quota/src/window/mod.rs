@@ -149,6 +149,8 @@ impl Tally {
 
     /// When `amount` more could have been charged, were nothing given back.
     pub(crate) fn ready_at(&self, now: Time, amount: u64, limit: u64) -> Time {
+        // Where more is in use than the limit, which may have been lowered, not even nothing fits.
+        let amount = amount.max(1);
         match &self.shape {
             Shape::Sliding(tally) => tally.ready_at(now, amount, limit, self.held),
             Shape::Fixed(tally) => tally.ready_at(now, amount, limit, self.held),
