@@ -2,6 +2,7 @@ use tower_bedrock_core::FaultKind;
 
 use crate::{
     Limit, Limits, Reason,
+    attempt::AttemptTime,
     day::DayState,
     meter::{Meter, Ticket},
     queue::Load,
@@ -16,6 +17,7 @@ pub(crate) struct Budget {
     tokens: Meter,
     in_flight: Load,
     settled: Settled,
+    attempts: AttemptTime,
 }
 
 /// What calls have cost of what they reserved, over the last hundred or so. Forecasts need it.
@@ -99,6 +101,7 @@ impl Budget {
             tokens: meter(limits.tokens_per_minute()),
             in_flight: Load::default(),
             settled: Settled::default(),
+            attempts: AttemptTime::new(),
         }
     }
 
@@ -148,11 +151,13 @@ impl Budget {
         self.in_flight
     }
 
-    /// Whether it matters when exactly a call ended so: where something is charged, or learnt.
+    /// Whether it matters when exactly a call ended so: where something is charged, learnt, or timed.
     pub(crate) fn depends_on_when(&self, grant: &Grant, ending: Ending) -> bool {
         let learning = || self.requests.is_learning() || self.tokens.is_learning();
         match ending {
-            Ending::Settled(cost) => cost > grant.tokens || grant.is_on_hold() || learning(),
+            Ending::Settled(cost) => {
+                cost > grant.tokens || grant.is_on_hold() || self.attempts.is_due() || learning()
+            }
             Ending::Throttled(_) => true,
             Ending::Kept => grant.is_on_hold(),
             Ending::Refunded => false,
@@ -182,6 +187,11 @@ impl Budget {
 impl Books<'_> {
     pub(crate) const fn now(&self) -> Time {
         self.now
+    }
+
+    /// What a call's deadline must leave when its wait is over, in nanoseconds.
+    pub(crate) fn attempt_time(&self) -> u64 {
+        self.own.attempts.usual()
     }
 
     /// The last thing to get out of the way of a call, were it the next.
@@ -342,6 +352,7 @@ impl Books<'_> {
             day.succeeded(grant.sent);
         }
         self.own.settled.add(grant.tokens, cost);
+        self.own.attempts.answered(grant.sent, now);
     }
 
     fn refund(&mut self, grant: &Grant) {

@@ -15,6 +15,7 @@ pub(crate) struct Config {
     pub(crate) max_output_tokens: MaxOutputTokens,
     pub(crate) learns: bool,
     pub(crate) max_wait: Duration,
+    pub(crate) min_attempt_time: Option<Duration>,
     pub(crate) max_waiting: usize,
     pub(crate) max_keys: usize,
     pub(crate) weights: HashMap<Tenant, u32>,
@@ -56,6 +57,7 @@ impl LimiterBuilder {
                 max_output_tokens: MaxOutputTokens::default(),
                 learns: true,
                 max_wait: Duration::from_secs(60),
+                min_attempt_time: None,
                 max_waiting: 1_024,
                 max_keys: 1_024,
                 weights: HashMap::new(),
@@ -91,10 +93,24 @@ impl LimiterBuilder {
         self
     }
 
-    /// The longest a call waits, where its deadline is not sooner: up to a day. Default: 60 seconds, in
+    /// The longest a call waits, where its deadline is not sooner
+    /// (see [`min_attempt_time`](Self::min_attempt_time)): up to a day. Default: 60 seconds, in
     /// which a minute's quota refills once. Zero never waits.
     pub const fn max_wait(mut self, max_wait: Duration) -> Self {
         self.config.max_wait = max_wait;
+        self
+    }
+
+    /// The least time that an attempt needs: up to a day. A call that waits is let through while its deadline
+    /// leaves that much, and is turned away at once where the forecast is later; one whose deadline leaves
+    /// less to begin with is turned away although there is room.
+    ///
+    /// Default: learnt, for the calls that wait: the median time from sent to answered of each key, once
+    /// eight answers are known. A call let through with less than that is likelier to be paid for and thrown
+    /// away than to be answered. One that finds room at once goes at once, unless its deadline has passed:
+    /// it may be a quick one, and somebody has to find out when all get quicker.
+    pub const fn min_attempt_time(mut self, time: Duration) -> Self {
+        self.config.min_attempt_time = Some(time);
         self
     }
 
@@ -159,6 +175,12 @@ impl LimiterBuilder {
             0.0,
             LONGEST_WAIT.as_secs_f64(),
         )?;
+        check(
+            "min_attempt_time",
+            config.min_attempt_time.unwrap_or_default().as_secs_f64(),
+            0.0,
+            LONGEST_WAIT.as_secs_f64(),
+        )?;
         check("max_waiting", config.max_waiting, 1, MOST_KEPT)?;
         check("max_keys", config.max_keys, 1, MOST_KEPT)?;
         for weight in config.weights.values() {
@@ -213,6 +235,7 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("learns", &self.learns)
             .field("max_wait", &self.max_wait)
+            .field("min_attempt_time", &self.min_attempt_time)
             .field("max_waiting", &self.max_waiting)
             .field("max_keys", &self.max_keys)
             .field("estimate_quantile", &self.quantile)

@@ -29,8 +29,11 @@ pub struct Exhausted {
 pub enum Reason {
     /// It asks for more than the whole limit, so no wait would help.
     TooLarge,
-    /// It would wait longer than its deadline or the limiter's `max_wait` allows.
+    /// It would wait longer than its deadline, less the time for an answer, or the limiter's `max_wait`
+    /// allows.
     WaitTooLong,
+    /// Its deadline leaves no time for an answer, whether or not there is room.
+    NoTimeLeft,
     /// Too many calls wait already.
     TooManyWaiting,
     /// More quotas are in use than the limiter keeps count of, and this one has limits to be kept.
@@ -81,6 +84,7 @@ impl fmt::Display for Exhausted {
         f.write_str(match reason {
             Reason::TooLarge => "that is more than the whole limit",
             Reason::WaitTooLong => "the wait would be too long",
+            Reason::NoTimeLeft => "its deadline leaves no time for an answer",
             Reason::TooManyWaiting => "too many calls wait already",
             Reason::TooManyKeys => "too many quotas are in use",
         })?;

@@ -40,9 +40,9 @@
 //! - **Settles** when it ends, a stream's at its end: `input + cache writes + output x burndown`. What was
 //!   not used is free at once; what was overshot is debt, worked off before the next call goes.
 //! - **Waits** where there is no room: the more urgent class first, then the tenant that was served least,
-//!   then arrival. A call that would wait past its deadline or the limiter's `max_wait`, or that asks for
-//!   more than the whole limit, is turned away at once: [`Exhausted`] says which limit, how much was asked,
-//!   and when to come back.
+//!   then arrival. A call that would wait longer than its deadline (the time for an answer kept free) or
+//!   the limiter's `max_wait` allows, or that asks for more than the whole limit, is turned away at once:
+//!   [`Exhausted`] says which limit, how much was asked, and when to come back.
 //! - **Learns**: how many tokens a request's bytes are, from each reply's usage; and the limits
 //!   themselves, where they are not declared or shared with others, from 429s.
 //! - **Tells** how long a call would wait ([`Headroom`](tower_bedrock_core::Headroom)) and how every limit
@@ -76,6 +76,7 @@
 //! Inside the retry layer and the circuit breaker, and outside the timeout of an attempt: every attempt
 //! takes from the quota, and the time a call waits here is not held against the attempt.
 
+mod attempt;
 mod budget;
 mod config;
 mod cost;

@@ -239,7 +239,7 @@ impl Limiter {
         let config = &self.shared.config;
         let time_left = context
             .deadline()
-            .map_or(u64::MAX, |deadline| config.clock.time(deadline).since(now));
+            .map(|deadline| config.clock.time(deadline).since(now));
         Ask {
             tokens,
             priority: context.priority(),
@@ -248,7 +248,9 @@ impl Limiter {
                 .tenant()
                 .and_then(|tenant| config.weights.get(tenant))
                 .map_or(1, |weight| *weight),
-            patience: max_wait.min(time_left),
+            max_wait,
+            time_left,
+            attempt_time: config.min_attempt_time.map(nanos),
             places: config.max_waiting as u64,
         }
     }

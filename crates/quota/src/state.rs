@@ -27,8 +27,12 @@ pub(crate) struct Ask<'a> {
     pub(crate) priority: Priority,
     pub(crate) tenant: Option<&'a Tenant>,
     pub(crate) weight: u32,
-    /// The longest it can wait, in nanoseconds.
-    pub(crate) patience: u64,
+    /// The longest it may wait, in nanoseconds, where its deadline is not sooner.
+    pub(crate) max_wait: u64,
+    /// Nanoseconds until its deadline, where it has one.
+    pub(crate) time_left: Option<u64>,
+    /// The time an attempt is said to need, in nanoseconds; learnt where nothing is said.
+    pub(crate) attempt_time: Option<u64>,
     /// How many of its class may wait.
     pub(crate) places: u64,
 }
@@ -87,15 +91,21 @@ impl State {
                 let refusal = books.refusal(limit, ask.tokens, Reason::TooLarge, None);
                 return Answer::Refused(refusal);
             }
+            _ if ask.is_too_late() => {
+                let limit = Limit::TokensPerMinute;
+                let refusal = books.refusal(limit, ask.tokens, Reason::NoTimeLeft, None);
+                return Answer::Refused(refusal);
+            }
             None if self.queue.is_empty() => return Answer::Granted(books.grant(ask.tokens)),
             _ => {}
         }
-        let newcomer = ask.newcomer(books.now());
+        let patience = ask.patience(books.attempt_time());
+        let newcomer = ask.newcomer(books.now(), patience);
         let (limit, wait) = forecast(&books, &self.queue, newcomer, obstacle);
         let refusal = |tokens, reason| Refusal {
             ..books.refusal(limit, tokens, reason, Some(wait))
         };
-        if wait > ask.patience {
+        if wait > patience {
             return Answer::Refused(refusal(ask.tokens, Reason::WaitTooLong));
         }
         if self.queue.waiting_of(ask.priority) >= ask.places {
@@ -187,7 +197,7 @@ impl State {
             Some(Obstacle::Never(_)) => None,
             None if self.queue.is_empty() => Some(0),
             obstacle => {
-                let newcomer = ask.newcomer(books.now());
+                let newcomer = ask.newcomer(books.now(), ask.max_wait);
                 Some(forecast(&books, &self.queue, newcomer, obstacle).1)
             }
         }
@@ -211,13 +221,28 @@ impl State {
 }
 
 impl<'a> Ask<'a> {
-    fn newcomer(&self, now: Time) -> Newcomer<'a> {
+    /// Whether no attempt can be over by the deadline, not even one that starts now. What attempts usually
+    /// take is no proof of that, so only what was said counts.
+    fn is_too_late(&self) -> bool {
+        let needs = self.attempt_time.unwrap_or_default();
+        self.time_left.is_some_and(|left| left == 0 || left < needs)
+    }
+
+    /// The longest it can wait, in nanoseconds, so that the time for an attempt is left before its deadline.
+    fn patience(&self, learnt: u64) -> u64 {
+        let needs = self.attempt_time.unwrap_or(learnt);
+        self.time_left.map_or(self.max_wait, |left| {
+            self.max_wait.min(left.saturating_sub(needs))
+        })
+    }
+
+    fn newcomer(&self, now: Time, patience: u64) -> Newcomer<'a> {
         Newcomer {
             priority: self.priority,
             tenant: self.tenant,
             weight: self.weight,
             tokens: self.tokens,
-            gives_up: (self.patience < u64::MAX).then(|| now.plus(self.patience)),
+            gives_up: (patience < u64::MAX).then(|| now.plus(patience)),
         }
     }
 }

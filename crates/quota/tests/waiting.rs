@@ -169,6 +169,75 @@ async fn a_call_for_nothing_waits_no_worse_than_others() {
     }
 }
 
+fn within(time: Duration) -> Context {
+    Context::new().with_deadline(Instant::now() + time)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_leaves_the_time_that_an_attempt_is_said_to_need() {
+    let limiter = builder(bucket(600))
+        .min_attempt_time(Duration::from_secs(5))
+        .build()
+        .unwrap();
+    let all = take_all(&limiter, 600);
+    // There is room for it in ten seconds, and then four are left.
+    let refused = wait(&limiter, tokens(100), within(Duration::from_secs(14))).await;
+    let refused = refused.await.unwrap().unwrap_err();
+    assert_eq!(refused.reason, Reason::WaitTooLong);
+    assert_eq!(refused.retry_after(), Some(Duration::from_secs(10)));
+    let waits = wait(&limiter, tokens(100), within(Duration::from_secs(15))).await;
+    assert_eq!(waited(waits).await, 10);
+    // One that waits for longer than was forecast gives up in time.
+    let start = Instant::now();
+    let waits = wait(&limiter, tokens(100), within(Duration::from_secs(16))).await;
+    all.complete(&used(10_000));
+    let refused = waits.await.unwrap().unwrap_err();
+    assert_eq!(refused.reason, Reason::WaitTooLong);
+    assert_eq!(start.elapsed(), Duration::from_secs(11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_leaves_the_time_that_answers_take() {
+    let limiter = builder(bucket(600)).build().unwrap();
+    let try_for = |time| limiter.try_reserve(&target(), &tokens(60), &within(time));
+    for seconds in [7, 8, 6, 7, 60, 7, 1, 7].repeat(8) {
+        let mut reserved = try_for(MINUTE).unwrap();
+        reserved.sent();
+        advance(Duration::from_secs(seconds)).await;
+        reserved.complete(&used(60));
+    }
+    advance(MINUTE).await;
+    let _all = take_all(&limiter, 600);
+    // Six seconds for room, seven for an answer.
+    let refused = wait(&limiter, tokens(60), within(Duration::from_secs(10))).await;
+    let refused = refused.await.unwrap().unwrap_err();
+    assert_eq!(refused.reason, Reason::WaitTooLong);
+    let waits = wait(&limiter, tokens(60), within(Duration::from_secs(15))).await;
+    assert_eq!(waited(waits).await, 6);
+    // With room at once, it is the caller's to try.
+    advance(MINUTE).await;
+    try_for(Duration::from_secs(2)).unwrap().refund();
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_attempt_starts_that_cannot_end_before_its_deadline() {
+    let limiter = builder(bucket(600)).build().unwrap();
+    let try_for = |limiter: &Limiter, time| {
+        limiter
+            .try_reserve(&target(), &tokens(1), &within(time))
+            .map(Reservation::refund)
+            .map_err(|refused| refused.reason)
+    };
+    let second = Duration::from_secs(1);
+    let late = Err(Reason::NoTimeLeft);
+    assert_eq!(try_for(&limiter, Duration::ZERO), late);
+    assert_eq!(try_for(&limiter, Duration::from_nanos(1)), Ok(()));
+    let limiter = builder(bucket(600)).min_attempt_time(second).build();
+    let limiter = limiter.unwrap();
+    assert_eq!(try_for(&limiter, second - Duration::from_nanos(1)), late);
+    assert_eq!(try_for(&limiter, second), Ok(()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_waits_longer_than_forecast_is_refused_when_its_time_is_up() {
     let limiter = Limiter::builder()
@@ -458,6 +527,10 @@ async fn settings_out_of_range_are_named() {
         (
             Limiter::builder().max_wait(DAY * 2),
             "max_wait is 172800: expected 0 to 86400",
+        ),
+        (
+            Limiter::builder().min_attempt_time(DAY * 2),
+            "min_attempt_time is 172800: expected 0 to 86400",
         ),
         (
             Limiter::builder().max_waiting(0),
