@@ -57,14 +57,23 @@ impl Grant {
 /// How a call that was granted ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It cost so many tokens.
-    Settled(u64),
+    /// It was answered, and Bedrock's own count is known.
+    Settled(Settlement),
     /// Nobody knows what it cost: what it reserved stays charged.
     Kept,
     /// It cost nothing: it was not sent, or refused.
     Refunded,
     /// It cost nothing: it was throttled.
     Throttled(FaultKind),
+}
+
+/// What Bedrock counted for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settlement {
+    /// What it deducted when the call started. It may be less than was reserved for it here.
+    pub(crate) reserved: u64,
+    /// What it charged in the end.
+    pub(crate) cost: u64,
 }
 
 /// What stands in a call's way.
@@ -155,8 +164,11 @@ impl Budget {
     pub(crate) fn depends_on_when(&self, grant: &Grant, ending: Ending) -> bool {
         let learning = || self.requests.is_learning() || self.tokens.is_learning();
         match ending {
-            Ending::Settled(cost) => {
-                cost > grant.tokens || grant.is_on_hold() || self.attempts.is_due() || learning()
+            Ending::Settled(settlement) => {
+                settlement.overshoot(grant) > 0
+                    || grant.is_on_hold()
+                    || self.attempts.is_due()
+                    || learning()
             }
             Ending::Throttled(_) => true,
             Ending::Kept => grant.is_on_hold(),
@@ -275,7 +287,7 @@ impl Books<'_> {
         self.own.in_flight.calls = self.own.in_flight.calls.saturating_sub(1);
         self.own.in_flight.tokens = self.own.in_flight.tokens.saturating_sub(grant.tokens);
         match ending {
-            Ending::Settled(cost) => self.settle(grant, cost),
+            Ending::Settled(settlement) => self.settle(grant, settlement),
             Ending::Kept => {}
             Ending::Refunded => self.refund(grant),
             Ending::Throttled(kind) => {
@@ -333,13 +345,17 @@ impl Books<'_> {
         }
     }
 
-    fn settle(&mut self, grant: &Grant, cost: u64) {
+    fn settle(&mut self, grant: &Grant, settlement: Settlement) {
         let now = self.now;
+        let cost = settlement.cost;
+        let overshoot = settlement.overshoot(grant);
+        let unused = grant.tokens.saturating_sub(cost - overshoot);
         let settle = |meter: &mut Meter, ticket| {
-            if cost < grant.tokens {
-                meter.give_back(ticket, grant.tokens - cost);
-            } else if cost > grant.tokens {
-                meter.owe(now, cost - grant.tokens);
+            if unused > 0 {
+                meter.give_back(ticket, unused);
+            }
+            if overshoot > 0 {
+                meter.owe(now, overshoot);
             }
             meter.succeeded(ticket, cost, now);
         };
@@ -361,6 +377,14 @@ impl Books<'_> {
         if let (Some(day), Some(ticket)) = (&mut self.day, grant.day_tokens) {
             day.meter_mut().give_back(ticket, grant.tokens);
         }
+    }
+}
+
+impl Settlement {
+    /// What Bedrock charged when the call ended, beyond what it had deducted when it started. An input that
+    /// was estimated too high was not in use there, and must not leave the window here for what was.
+    fn overshoot(self, grant: &Grant) -> u64 {
+        self.cost.saturating_sub(self.reserved.min(grant.tokens))
     }
 }
 

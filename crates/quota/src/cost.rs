@@ -1,11 +1,19 @@
 use tower_bedrock_core::{Completion, Fault, FaultKind, TokenUsage};
 
-use crate::budget::Ending;
+use crate::budget::{Ending, Settlement};
 
 /// What Bedrock deducts when a call starts: the input, cached or not, and the most output it may produce,
 /// not multiplied.
 pub(crate) const fn reserved(input: u64, max_output: u64) -> u64 {
     input.saturating_add(max_output)
+}
+
+/// The input as Bedrock deducts it when the call starts, cached or not.
+const fn input(usage: &TokenUsage) -> u64 {
+    usage
+        .input
+        .saturating_add(usage.cache_read)
+        .saturating_add(usage.cache_write)
 }
 
 /// What a call has cost when it ends: input and cache writes once, output as often as the model's burndown
@@ -21,9 +29,12 @@ pub(crate) const fn settled(usage: &TokenUsage, burndown: u32) -> u64 {
 ///
 /// Where the answer did not say what it cost (a stream that was dropped or broke off before its last
 /// event), what was reserved is kept: Bedrock may have charged up to that, and there is no asking.
-pub(crate) fn of_completion(completion: &Completion, burndown: u32) -> Ending {
+pub(crate) fn of_completion(completion: &Completion, max_output: u64, burndown: u32) -> Ending {
     match &completion.usage {
-        Some(usage) => Ending::Settled(settled(usage, burndown)),
+        Some(usage) => Ending::Settled(Settlement {
+            reserved: reserved(input(usage), max_output),
+            cost: settled(usage, burndown),
+        }),
         None => Ending::Kept,
     }
 }
@@ -126,12 +137,16 @@ mod tests {
 
     #[test]
     fn what_an_answer_does_not_tell_is_kept() {
-        assert_eq!(of_completion(&Completion::default(), 5), Ending::Kept);
+        assert_eq!(of_completion(&Completion::default(), 0, 5), Ending::Kept);
         let usage = TokenUsage {
             input: 1,
             ..TokenUsage::default()
         };
         let told = Completion::complete(Some(usage));
-        assert_eq!(of_completion(&told, 5), Ending::Settled(1));
+        let settlement = Settlement {
+            reserved: 101,
+            cost: 1,
+        };
+        assert_eq!(of_completion(&told, 100, 5), Ending::Settled(settlement));
     }
 }

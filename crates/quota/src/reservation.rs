@@ -99,7 +99,8 @@ impl Reservation {
             if let Some(usage) = &completion.usage {
                 model.learn(&held.demand, usage);
             }
-            let ending = cost::of_completion(completion, model.burndown);
+            let max_output = model.output_tokens(&held.demand);
+            let ending = cost::of_completion(completion, max_output, model.burndown);
             held.end(ending, true);
         }
     }
@@ -138,7 +139,7 @@ impl Held {
                 observe.throttled(name);
             }
             let cost = match ending {
-                Ending::Settled(cost) => Some(cost),
+                Ending::Settled(settlement) => Some(settlement.cost),
                 Ending::Kept => None,
                 Ending::Refunded | Ending::Throttled(_) => Some(0),
             };

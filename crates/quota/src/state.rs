@@ -175,7 +175,7 @@ impl State {
         self.budget.at(now, day).end(*grant, ending);
         if let Some(waited) = waited {
             let cost = match ending {
-                Ending::Settled(cost) => cost,
+                Ending::Settled(settlement) => settlement.cost,
                 Ending::Kept => grant.tokens,
                 Ending::Refunded | Ending::Throttled(_) => 0,
             };

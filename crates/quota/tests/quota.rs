@@ -738,3 +738,24 @@ async fn polling_for_readiness_never_touches_the_inner_service() {
     serve!(handle, Answer::new(()));
     response.await.unwrap().unwrap();
 }
+
+/// Bedrock deducts the true input when a call starts, and what the output burns beyond that when it ends.
+#[tokio::test(start_paused = true)]
+async fn an_overshoot_leaves_the_window_a_period_after_bedrock_charged_it() {
+    let limiter = tokens(10_000);
+    let demand = Demand::new(1_500).with_max_output_tokens(1_000);
+    let reserved = limiter.reserve(&target(), &demand, &Context::new()).await;
+    let mut reserved = reserved.unwrap();
+    // The first estimate is the demand's own; 900 of the 2,500 tokens are not there.
+    assert_eq!(reserved.tokens(), 2_500);
+    reserved.sent();
+    advance(Duration::from_secs(10)).await;
+    // 600 + 5 x 500.
+    reserved.complete(&Completion::complete(Some(usage(600, 500))));
+    assert_eq!(used(&limiter), 3_100);
+    // 1,600 were in use from the start, and leave with it; 1,500 came at the end.
+    advance(Duration::from_millis(50_500)).await;
+    assert_eq!(used(&limiter), 1_500);
+    advance(Duration::from_secs(10)).await;
+    assert_eq!(used(&limiter), 0);
+}
