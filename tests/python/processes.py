@@ -1,6 +1,7 @@
 """The programs under test, each started on a free port."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -44,6 +45,10 @@ class Process:
         """How many files and sockets the program has open."""
         return len(os.listdir(f"/proc/{self._process.pid}/fd"))
 
+    def hang_up(self):
+        """Asks the program to read its configuration anew."""
+        self._process.send_signal(signal.SIGHUP)
+
     def stop(self):
         """Asks the program to end, and makes it after ten seconds. Answers its exit code."""
         self._process.terminate()
@@ -83,11 +88,21 @@ def environment():
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
-def gateway_config(upstream):
+# One attempt a call and no breaker, so that a test sees what came of each.
+ONCE = """
+        [retry]
+        enabled = false
+        [breaker]
+        enabled = false
+        """
+
+
+def gateway_config(upstream, policies=ONCE):
     """The configuration of a gateway in front of an upstream's URL."""
     return f"""
         [upstream]
         kind = "endpoint"
         endpoint = "{upstream}"
         regions = ["us-east-1", "us-west-2"]
+        {policies}
         """

@@ -18,6 +18,8 @@ pub(crate) struct AccessLog {
     client: Option<Tenant>,
     operation: Option<&'static str>,
     target: Option<Target>,
+    served_by: Option<Target>,
+    attempts: Option<u32>,
     fault: Option<FaultKind>,
     answer: Option<Answer>,
     written: bool,
@@ -56,6 +58,8 @@ impl AccessLog {
             client: None,
             operation: None,
             target: None,
+            served_by: None,
+            attempts: None,
             fault: None,
             answer: None,
             written: false,
@@ -72,6 +76,22 @@ impl AccessLog {
 
     pub(crate) fn set_target(&mut self, target: Target) {
         self.target = Some(target);
+    }
+
+    /// The target that answered. Logged where it is another than the one that was asked for.
+    pub(crate) fn set_served_by(&mut self, target: &Target) {
+        self.served_by = Some(target)
+            .filter(|target| self.target.as_ref() != Some(target))
+            .cloned();
+    }
+
+    /// How often Bedrock was asked.
+    pub(crate) fn set_attempts(&mut self, attempts: u32) {
+        self.attempts = Some(attempts);
+    }
+
+    pub(crate) const fn attempts(&self) -> Option<u32> {
+        self.attempts
     }
 
     pub(crate) fn set_fault(&mut self, fault: FaultKind) {
@@ -110,6 +130,8 @@ impl AccessLog {
                     client = self.client.as_ref().map(Tenant::as_str),
                     operation = self.operation,
                     target = self.target.as_ref().map(tracing::field::display),
+                    served_by = self.served_by.as_ref().map(tracing::field::display),
+                    attempts = self.attempts,
                     status,
                     exception = answer.and_then(|a| a.exception.as_deref()),
                     outcome,

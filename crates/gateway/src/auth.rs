@@ -8,36 +8,41 @@ use http::{
 };
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use tower_bedrock_core::Tenant;
+use tower_bedrock_core::Context;
 
 use crate::{config::Client, wire_error::WireError};
 
-/// The clients the gateway knows. None: whoever can reach it may use it.
-pub(crate) struct Clients(Vec<(Tenant, [u8; 32])>);
+/// The clients the gateway knows, each by the circumstances its calls are made in. None: whoever can reach the
+/// gateway may use it.
+pub(crate) struct Clients(Vec<(Context, [u8; 32])>);
 
 impl Clients {
     pub(crate) fn new(clients: &[Client]) -> Self {
-        let clients = clients
-            .iter()
-            .map(|client| (Tenant::from(client.name.as_str()), client.key_sha256));
+        let clients = clients.iter().map(|client| {
+            let context = Context::new()
+                .with_tenant(client.name.as_str())
+                .with_priority(client.priority);
+            (context, client.key_sha256)
+        });
         Self(clients.collect())
     }
 
-    /// The client that sent these headers, or `None` where nobody has to say who they are.
+    /// The circumstances of the client that sent these headers: those of nobody in particular where nobody has
+    /// to say who they are.
     ///
     /// # Errors
     ///
     /// An `AccessDeniedException` where there is no key, an `UnrecognizedClientException` where it is
     /// nobody's. Where nobody has to say who they are, web pages have no access: a browser lets any page
     /// send requests to a loopback address, and says so.
-    pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Option<&Tenant>, WireError> {
+    pub(crate) fn identify(&self, headers: &HeaderMap) -> Result<Context, WireError> {
         if self.0.is_empty() {
             return if headers.contains_key(ORIGIN) {
                 Err(WireError::access_denied(
                     "Web pages may not use a gateway without clients.",
                 ))
             } else {
-                Ok(None)
+                Ok(Context::new())
             };
         }
         let key = bearer_token(headers).ok_or_else(|| {
@@ -46,12 +51,13 @@ impl Clients {
                  AWS_BEARER_TOKEN_BEDROCK, to https:// endpoints.",
             )
         })?;
-        let client = self.find(key).ok_or_else(WireError::unrecognized_client)?;
-        Ok(Some(client))
+        self.find(key)
+            .cloned()
+            .ok_or_else(WireError::unrecognized_client)
     }
 
     /// Looks at every client, whichever matches, so that the time it takes tells nothing of the keys.
-    fn find(&self, key: &[u8]) -> Option<&Tenant> {
+    fn find(&self, key: &[u8]) -> Option<&Context> {
         let hash = Sha256::digest(key);
         let mut found = u32::MAX;
         for (index, (_, known)) in (0..).zip(&self.0) {
@@ -60,14 +66,14 @@ impl Clients {
         }
         self.0
             .get(usize::try_from(found).ok()?)
-            .map(|(name, _)| name)
+            .map(|(context, _)| context)
     }
 }
 
 impl fmt::Debug for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.0.iter().map(|(name, _)| name))
+            .entries(self.0.iter().map(|(context, _)| context))
             .finish()
     }
 }
@@ -83,6 +89,7 @@ fn bearer_token(headers: &HeaderMap) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use tower_bedrock_core::Priority;
 
     use super::*;
 
@@ -92,6 +99,8 @@ mod tests {
             .map(|(name, key)| Client {
                 name: (*name).to_owned(),
                 key_sha256: Sha256::digest(key).into(),
+                priority: Priority::Batch,
+                share: 1,
             })
             .collect();
         Clients::new(&clients)
@@ -122,9 +131,17 @@ mod tests {
         ] {
             let headers = sent(Some(authorization));
             let got = clients.identify(&headers);
-            let got = got.map(|name| name.unwrap().as_str());
+            let expected = expected.map(|name| {
+                Context::new()
+                    .with_tenant(name)
+                    .with_priority(Priority::Batch)
+            });
             let got = got.as_ref().map_err(WireError::exception);
-            assert_eq!(got.copied(), expected, "{authorization}");
+            assert_eq!(
+                got,
+                expected.as_ref().map_err(|name| *name),
+                "{authorization}"
+            );
         }
         assert_eq!(
             clients.identify(&sent(None)).unwrap_err().exception(),
@@ -136,7 +153,7 @@ mod tests {
     fn without_clients_nobody_is_asked_but_web_pages_are_kept_out() {
         let clients = clients(&[]);
         let mut headers = sent(None);
-        assert_eq!(clients.identify(&headers), Ok(None));
+        assert_eq!(clients.identify(&headers), Ok(Context::new()));
         headers.insert(ORIGIN, HeaderValue::from_static("https://example.com"));
         let error = clients.identify(&headers).unwrap_err();
         assert_eq!(error.exception(), "AccessDeniedException");

@@ -16,11 +16,11 @@ use tokio::{
 
 use crate::{
     budget::Budget,
-    config::{Config, Server, UpstreamKind},
+    config::{Config, InvalidConfig, Server, UpstreamKind},
+    handle::Handle,
     handler::Handler,
     identity, server,
     sim::Sim,
-    stack::stack,
     upstream::{Endpoint, InvalidToken, Limits, Signer, Upstream},
 };
 
@@ -43,6 +43,7 @@ pub struct Gateway {
     address: SocketAddr,
     sim: Option<Sim>,
     router: Router,
+    handle: Handle,
     draining: Arc<AtomicBool>,
     settings: Server,
 }
@@ -73,6 +74,9 @@ pub enum StartError {
     /// The certificates that TLS connections are checked against cannot be read.
     #[error("cannot read the system's root certificates: {0}")]
     Certificates(#[source] io::Error),
+    /// The policies cannot be as configured.
+    #[error(transparent)]
+    Config(#[from] InvalidConfig),
     /// The bearer token for Bedrock cannot be sent.
     #[error("AWS_BEARER_TOKEN_BEDROCK is not valid: {0}")]
     Token(#[from] InvalidToken),
@@ -118,18 +122,22 @@ impl Gateway {
         let upstream = Upstream::with_limits(endpoint, signer, limits, budget.clone())
             .map_err(StartError::Certificates)?;
         let draining = Arc::new(AtomicBool::new(false));
-        let router = router(&config, budget, upstream, Arc::clone(&draining));
+        let handler =
+            Handler::new(&config, budget, upstream.clone()).map_err(InvalidConfig::of_stack)?;
+        let router = router(handler.clone(), upstream, Arc::clone(&draining));
 
         let address = config.listen;
         let listen = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
         Ok(Self {
-            address: listener.local_addr().map_err(listen)?,
+            address,
             listener,
             sim,
             router,
             draining,
-            settings: config.server,
+            settings: config.server.clone(),
+            handle: Handle::new(handler, address, config),
         })
     }
 
@@ -143,6 +151,12 @@ impl Gateway {
     #[must_use]
     pub fn sim_address(&self) -> Option<SocketAddr> {
         self.sim.as_ref().map(Sim::address)
+    }
+
+    /// To look into it and to give it another configuration while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// Serves until `shutdown` completes, then lets calls that are under way finish, for at most
@@ -172,14 +186,7 @@ impl Gateway {
     }
 }
 
-fn router(
-    config: &Config,
-    budget: Budget,
-    upstream: Upstream,
-    draining: Arc<AtomicBool>,
-) -> Router {
-    let stack = stack(upstream.clone());
-    let handler = Handler::new(config, budget, upstream.clone(), stack);
+fn router(handler: Handler, upstream: Upstream, draining: Arc<AtomicBool>) -> Router {
     let ready = move || ready(upstream.clone(), draining.load(Ordering::Relaxed));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))

@@ -2,32 +2,37 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use http::{Request, request::Parts, uri::PathAndQuery};
+use tokio::time::Instant;
 use tower::ServiceExt;
+use tower_bedrock::config::InvalidSection;
 use tower_bedrock_core::{
-    Completion, Context, HasCompletion, HasFault, Invocation, Region, Target, Tenant,
+    Completion, Context, HasCompletion, HasFault, Invocation, Region, Target,
 };
 use tracing::Instrument;
 
 use crate::{
     Operation,
     access_log::{AccessLog, Answer},
-    attempt::log_failure,
     auth::Clients,
     body,
     budget::Budget,
     config::{Config, Regions, Server},
+    deadline,
     demand::demand,
+    failure::log_failure,
     reply,
     request_id::RequestId,
     route::Route,
     scope,
     stack::Stack,
+    told::{self, Served},
     upstream::{RawRequest, RawResponse, Upstream, UpstreamError, forwarded_request},
     wire_error::{REQUEST_ID, WireError},
 };
@@ -38,17 +43,23 @@ pub(crate) struct Handler(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    clients: Clients,
     regions: Regions,
     server: Server,
     budget: Budget,
     upstream: Upstream,
-    stack: Stack,
+    policies: ArcSwap<Policies>,
+}
+
+/// What a reload replaces. A call goes by those it began with.
+#[derive(Debug)]
+struct Policies {
+    clients: Clients,
+    stack: Arc<Stack>,
 }
 
 /// What the head of a request says.
 struct Admitted {
-    tenant: Option<Tenant>,
+    context: Context,
     region: Region,
     route: Route,
 }
@@ -60,15 +71,36 @@ enum Refusal {
 }
 
 impl Handler {
-    pub(crate) fn new(config: &Config, budget: Budget, upstream: Upstream, stack: Stack) -> Self {
-        Self(Arc::new(Inner {
-            clients: Clients::new(&config.clients),
+    pub(crate) fn new(
+        config: &Config,
+        budget: Budget,
+        upstream: Upstream,
+    ) -> Result<Self, InvalidSection> {
+        let stack = Stack::new(&config.stack, &upstream)?;
+        Ok(Self(Arc::new(Inner {
             regions: config.upstream.regions.clone(),
             server: config.server.clone(),
             budget,
             upstream,
-            stack,
-        }))
+            policies: ArcSwap::from_pointee(Policies {
+                clients: Clients::new(&config.clients),
+                stack: Arc::new(stack),
+            }),
+        })))
+    }
+
+    /// Has calls from now on go by the clients and the policies of `config`.
+    pub(crate) fn reload(&self, config: &Config) -> Result<(), InvalidSection> {
+        let stack = self.stack().rebuild(&config.stack, &self.0.upstream)?;
+        self.0.policies.store(Arc::new(Policies {
+            clients: Clients::new(&config.clients),
+            stack: Arc::new(stack),
+        }));
+        Ok(())
+    }
+
+    pub(crate) fn stack(&self) -> Arc<Stack> {
+        Arc::clone(&self.0.policies.load().stack)
     }
 
     /// Handles a request. What is logged of it is written when its answer has ended.
@@ -88,7 +120,11 @@ impl Handler {
                     Refusal::Own(error) => error.into_response(),
                     Refusal::Upstream(error) => {
                         log.set_fault(error.fault().kind());
-                        reply::error(error)
+                        let mut response = reply::error(error);
+                        if let Some(attempts) = log.attempts() {
+                            told::attempts(response.headers_mut(), attempts);
+                        }
+                        response
                     }
                 };
                 log.set_answer(Answer::of(response.status(), response.headers()));
@@ -114,14 +150,15 @@ impl Inner {
             body_timeout,
             ..
         } = self.server;
-        let admitted = match self.admit(&parts) {
+        let policies = self.policies.load_full();
+        let admitted = match self.admit(&policies.clients, &parts) {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 body::discard(body, max_body_bytes, body_timeout).await;
                 return Err(refusal.into());
             }
         };
-        log.set_client(admitted.tenant.clone());
+        log.set_client(admitted.context.tenant().cloned());
         let body = body::read(body, max_body_bytes, body_timeout, &self.budget).await?;
         match admitted.route {
             Route::PassThrough => {
@@ -132,22 +169,28 @@ impl Inner {
                 let target = Target::new(admitted.region, model);
                 log.set_operation(operation.as_str());
                 log.set_target(target.clone());
-                let context = match admitted.tenant {
-                    Some(tenant) => Context::new().with_tenant(tenant),
-                    None => Context::new(),
-                };
-                let call = invocation(operation, target, context, &parts, body)?;
-                Ok(self.stack.clone().oneshot(call).await?)
+                let context = admitted.context.with_streaming(operation.streams());
+                let call = invocation(operation, target.clone(), context, &parts, body)?;
+                let sent = call.input().clone();
+                let answer = policies.stack.service(operation).oneshot(call).await;
+                log.set_attempts(sent.attempts());
+                let mut answer = answer?;
+                let served = Served::new(&target, answer.history());
+                served.write(answer.headers_mut());
+                told::attempts(answer.headers_mut(), sent.attempts());
+                log.set_served_by(served.by());
+                Ok(answer)
             }
         }
     }
 
-    fn admit(&self, parts: &Parts) -> Result<Admitted, WireError> {
-        let tenant = self.clients.identify(&parts.headers)?.cloned();
+    fn admit(&self, clients: &Clients, parts: &Parts) -> Result<Admitted, WireError> {
+        let mut context = clients.identify(&parts.headers)?;
+        deadline::limit(&mut context, &parts.headers, Instant::now())?;
         let route = Route::parse(&parts.method, parts.uri.path())?;
         let region = scope::region(&parts.headers, &self.regions)?.clone();
         Ok(Admitted {
-            tenant,
+            context,
             region,
             route,
         })

@@ -21,7 +21,7 @@
 //! ```
 //!
 //! A request goes: server (connections and their limits), handler (who asks for what, and the body whole),
-//! [`stack`] (the layers), [`Upstream`] (signed, to Bedrock). Bytes pass as they are in both directions;
+//! stack (the layers), [`Upstream`] (signed, to Bedrock). Bytes pass as they are in both directions;
 //! answers are read on the way only to know what they cost and whether they are whole.
 
 pub mod cli;
@@ -30,12 +30,14 @@ pub mod logging;
 pub mod signals;
 
 mod access_log;
-mod attempt;
 mod auth;
 mod body;
 mod budget;
+mod deadline;
 mod demand;
+mod failure;
 mod gateway;
+mod handle;
 mod handler;
 mod identity;
 mod operation;
@@ -46,12 +48,13 @@ mod scope;
 mod server;
 mod sim;
 mod stack;
+mod told;
 mod upstream;
 mod wire_error;
 
 pub use self::{
     gateway::{Gateway, StartError},
+    handle::Handle,
     operation::Operation,
-    stack::{Stack, stack},
     upstream::{Endpoint, InvalidToken, RawRequest, RawResponse, Signer, Upstream, UpstreamError},
 };

@@ -1,15 +1,16 @@
 //! The `bedrock-gateway` program.
 
 use std::{
+    convert::Infallible,
     io::{Write, stdout},
     process::ExitCode,
 };
 
 use bedrock_gateway::{
-    Gateway,
+    Gateway, Handle,
     cli::{Cli, Command, ready_message},
     logging,
-    signals::StopSignals,
+    signals::{ReloadSignals, StopSignals},
 };
 use clap::Parser;
 
@@ -34,6 +35,7 @@ async fn start(cli: Cli) -> Result<(), BoxError> {
     logging::init(cli.log_format)?;
     let mut signals = StopSignals::listen()?;
     let mut signals_again = StopSignals::listen()?;
+    let reload_signals = ReloadSignals::listen()?;
 
     let gateway = tokio::select! {
         gateway = Gateway::bind(config.clone()) => gateway?,
@@ -51,8 +53,28 @@ async fn start(cli: Cli) -> Result<(), BoxError> {
         signals_again.next().await;
         signals_again.next().await;
     };
+    let reload = reload_on(reload_signals, cli, gateway.handle());
     tokio::select! {
         result = gateway.run(shutdown) => Ok(result?),
         () = second_signal => Ok(()),
+        never = reload => match never {},
+    }
+}
+
+/// Reads the configuration anew whenever asked to. One that cannot be is refused, and what is in force stays.
+async fn reload_on(mut signals: ReloadSignals, cli: Cli, gateway: Handle) -> Infallible {
+    loop {
+        signals.next().await;
+        let result = cli.load().map_err(BoxError::from);
+        match result.and_then(|config| Ok(gateway.reload(config)?)) {
+            Ok(sections) if sections.is_empty() => tracing::info!("configuration reloaded"),
+            Ok(sections) => tracing::warn!(
+                takes_a_restart = sections.join(", "),
+                "configuration reloaded, but for what cannot change while the gateway runs"
+            ),
+            Err(error) => {
+                tracing::error!(%error, "configuration not reloaded: what was in force stays so");
+            }
+        }
     }
 }

@@ -4,12 +4,12 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use tower_bedrock_core::{Fault, FaultKind};
 
 use crate::{
     upstream::{Answer, Cause, RawBody, RawResponse, UpstreamError},
-    wire_error::WireError,
+    wire_error::{WireError, in_seconds},
 };
 
 /// An answer of Bedrock's.
@@ -33,12 +33,21 @@ pub(crate) fn error(error: UpstreamError) -> Response {
             status,
             headers,
             body,
-        }) => with_head(status, headers, Body::from(body)),
+        }) => {
+            let mut response = with_head(status, headers, Body::from(body));
+            // In the form that all clients know, whichever form it came in.
+            if let Some(after) = fault.retry_after() {
+                let headers = response.headers_mut();
+                headers.entry(RETRY_AFTER).or_insert(in_seconds(after));
+            }
+            response
+        }
         Cause::Exception(exception) => WireError::new(
             exception.status(),
             exception.type_name(),
             exception.message().to_owned(),
         )
+        .with_retry_after(fault.retry_after())
         .into_response(),
         Cause::NoAnswer(what, _) => no_answer(what, fault).into_response(),
         Cause::Rejected(rejection) => rejected(&rejection.to_string(), fault).into_response(),

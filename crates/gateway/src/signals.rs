@@ -1,4 +1,4 @@
-//! The signals that ask a program to stop.
+//! The signals that ask a program to stop, or to read its configuration anew.
 
 use std::io;
 
@@ -42,5 +42,39 @@ impl StopSignals {
             // Nobody will ever ask.
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// SIGHUP. Where there is no such thing, nothing ever asks.
+#[derive(Debug)]
+pub struct ReloadSignals {
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl ReloadSignals {
+    /// Starts to listen. From now on the signal does not end the program of itself.
+    ///
+    /// # Errors
+    ///
+    /// The system does not let the program listen.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            #[cfg(unix)]
+            hang_up: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next one. Several in a row may be one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no signal.
+    pub async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.hang_up.recv().await.is_some() {
+            return;
+        }
+        std::future::pending::<()>().await;
     }
 }

@@ -109,12 +109,14 @@ impl IntoResponse for WireError {
             headers.insert(ERROR_TYPE, exception);
         }
         if let Some(after) = self.retry_after {
-            // Rounded up: a client that comes back a little early is turned away again.
-            let seconds = after
-                .as_secs()
-                .saturating_add(u64::from(after.subsec_nanos() > 0));
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(RETRY_AFTER, in_seconds(after));
         }
         response
     }
+}
+
+/// A `Retry-After`. Rounded up: a client that comes back a little early is turned away again.
+pub(crate) fn in_seconds(after: Duration) -> HeaderValue {
+    let part = u64::from(after.subsec_nanos() > 0);
+    HeaderValue::from(after.as_secs().saturating_add(part))
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bedrock_gateway::config::{Config, Flags, UpstreamKind};
+use tower_bedrock_core::Priority;
 
 fn flags(listen: Option<&str>, upstream: Option<&str>) -> Flags {
     Flags {
@@ -22,7 +23,7 @@ fn error(toml: &str) -> String {
 
 #[test]
 fn messages_name_the_key_the_value_and_what_is_accepted() {
-    let cases: [(&str, &[&str]); 27] = [
+    let cases: [(&str, &[&str]); 33] = [
         (
             "listen = \"localhost\"",
             &["listen = \"localhost\"", "127.0.0.1:8080"],
@@ -127,6 +128,30 @@ fn messages_name_the_key_the_value_and_what_is_accepted() {
             "[[client]]\nname = \"\"\nkey_sha256 = \"\"",
             &["client.name = \"\"", "1 to 64"],
         ),
+        (
+            "[retry]\nmax_attempts = 0",
+            &["[retry]", "max_attempts is 0", "1 to 1000"],
+        ),
+        (
+            "[retry]\nattempts = 3",
+            &["line 2", "`attempts`", "`max_attempts`"],
+        ),
+        (
+            "[breaker]\nfailure_rate = 2.0",
+            &["[breaker]", "failure_rate", "200", "100"],
+        ),
+        (
+            "[timeout]\nfirst_event = \"0s\"",
+            &["[timeout]", "first_event", "0ns", "more than 0s"],
+        ),
+        (
+            "[[quota]]\ntokens_per_minute = 0",
+            &["[[quota]]", "tokens_per_minute is 0", "1 to"],
+        ),
+        (
+            "[[fallback]]\nwithin = \"mars\"\nchain = [{ region = \"us-west-2\" }]",
+            &["[[fallback]]", "\"mars\"", "us, us-gov"],
+        ),
         ("not toml", &["line 1"]),
     ];
     for (toml, expected) in cases {
@@ -150,6 +175,33 @@ fn a_key_in_the_wrong_place_is_not_shown() {
         let message = error(toml);
         assert!(!message.contains("canary"), "{message}");
         assert!(message.contains("key"), "{message}");
+    }
+}
+
+#[test]
+fn what_a_client_may_be_given() {
+    let hash = "0".repeat(64);
+    let client = format!("[[client]]\nname = \"a\"\nkey_sha256 = \"{hash}\"\n");
+    let config = |more: &str| Config::parse(&format!("{client}{more}"), &Flags::default());
+    let plain = config("").unwrap();
+    assert_eq!(
+        (plain.clients[0].priority, plain.clients[0].share),
+        (Priority::Normal, 1)
+    );
+    let given = config("priority = \"interactive\"\nshare = 3").unwrap();
+    assert_eq!(given.clients[0].priority, Priority::Interactive);
+    assert_eq!(given.stack.shares, [("a".into(), 3)]);
+    for (more, expected) in [
+        (
+            "priority = \"high\"",
+            r#"client.priority of "a" = "high" is not valid: expected "interactive", "normal" or "batch""#,
+        ),
+        (
+            "share = 0",
+            r#"client.share of "a" = 0 is not valid: expected 1 to 1000"#,
+        ),
+    ] {
+        assert_eq!(config(more).unwrap_err().to_string(), expected);
     }
 }
 

@@ -7,7 +7,7 @@ mod support;
 use std::sync::{Arc, Mutex};
 
 use bedrock_gateway::{
-    Endpoint, Operation, RawRequest, RawResponse, Signer, Upstream, UpstreamError, stack,
+    Endpoint, Operation, RawRequest, RawResponse, Signer, Upstream, UpstreamError,
 };
 use http::{HeaderMap, uri::Scheme};
 use support::{
@@ -45,15 +45,15 @@ fn invocation(operation: Operation) -> Invocation<RawRequest> {
     Invocation::new(target, request)
 }
 
-/// Calls the standard stack around the leaf, and hands the upstream's side of it to `serve`.
+/// Calls the leaf, and hands the upstream's side of it to `serve`.
 async fn call(
     fake: &mut Fake,
     invocation: Invocation<RawRequest>,
     serve: impl AsyncFnOnce(Call),
 ) -> Result<RawResponse, UpstreamError> {
     let endpoint = Endpoint::At(Scheme::HTTP, fake.address.to_string().parse().unwrap());
-    let stack = stack(Upstream::new(endpoint, Signer::nobody()).unwrap());
-    let (answer, ()) = tokio::join!(soon(stack.oneshot(invocation)), async {
+    let upstream = Upstream::new(endpoint, Signer::nobody()).unwrap();
+    let (answer, ()) = tokio::join!(soon(upstream.oneshot(invocation)), async {
         serve(fake.call().await).await;
     });
     answer

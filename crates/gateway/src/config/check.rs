@@ -4,7 +4,8 @@ use std::{collections::HashSet, fmt::Debug, net::SocketAddr};
 
 use http::{Uri, uri::Scheme};
 use tokio::time::Duration;
-use tower_bedrock_core::Region;
+use tower_bedrock::config::{InvalidSection, StackConfig};
+use tower_bedrock_core::{Priority, Region, Tenant};
 
 use super::{Client, Config, Flags, Regions, Server, Upstream, UpstreamKind, file};
 
@@ -18,6 +19,8 @@ const DEFAULT_SIM_LISTEN: &str = "127.0.0.1:9090";
 const DEFAULT_REGION: &str = "us-east-1";
 /// A client's name stands in every log line.
 const MAX_NAME: usize = 64;
+/// The greatest weight that a quota's queue takes.
+const MAX_SHARE: u32 = 1_000;
 
 impl InvalidConfig {
     pub(super) fn syntax(place: &str, message: &str) -> Self {
@@ -28,6 +31,10 @@ impl InvalidConfig {
         Self(format!(
             "{key} = {value:?} is not valid: expected {expected}"
         ))
+    }
+
+    pub(crate) fn of_stack(error: InvalidSection) -> Self {
+        Self(error.to_string())
     }
 
     fn missing(key: &str, expected: &str) -> Self {
@@ -43,19 +50,48 @@ impl file::File {
             (None, None) => address("listen", DEFAULT_LISTEN)?,
         };
         let clients = clients(self.client)?;
-        if clients.is_empty() && !listen.ip().is_loopback() {
-            let key = flags.listen.as_ref().map_or("listen", |_| "--listen");
-            let expected = "a loopback address such as 127.0.0.1:8080, or at least one [[client]]: \
-                            without clients, whoever can reach the gateway may use it";
-            return Err(InvalidConfig::value(key, listen.to_string(), expected));
-        }
-        Ok(Config {
+        let key = flags.listen.as_ref().map_or("listen", |_| "--listen");
+        let stack = StackConfig {
+            retry: self.retry,
+            breaker: self.breaker,
+            timeout: self.timeout,
+            quota: self.quota,
+            fallback: self.fallback,
+            shares: shares(&clients),
+        };
+        // What it is built of is checked by building it.
+        stack.build().map_err(InvalidConfig::of_stack)?;
+        let config = Config {
             listen,
             upstream: upstream(self.upstream, flags)?,
             clients,
             server: server(self.server)?,
-        })
+            stack,
+        };
+        config.check_listener(key, listen)?;
+        Ok(config)
     }
+}
+
+impl Config {
+    /// Whether its clients go with a listener on this address.
+    pub(crate) fn check_listener(
+        &self,
+        key: &str,
+        listen: SocketAddr,
+    ) -> Result<(), InvalidConfig> {
+        if self.clients.is_empty() && !listen.ip().is_loopback() {
+            let expected = "a loopback address such as 127.0.0.1:8080, or at least one [[client]]: \
+                            without clients, whoever can reach the gateway may use it";
+            return Err(InvalidConfig::value(key, listen.to_string(), expected));
+        }
+        Ok(())
+    }
+}
+
+fn shares(clients: &[Client]) -> Vec<(Tenant, u32)> {
+    let share = |client: &Client| (Tenant::from(client.name.as_str()), client.share);
+    clients.iter().map(share).collect()
 }
 
 fn address(key: &str, text: &str) -> Result<SocketAddr, InvalidConfig> {
@@ -168,7 +204,12 @@ fn clients(clients: Vec<file::Client>) -> Result<Vec<Client>, InvalidConfig> {
     clients
         .into_iter()
         .map(|client| {
-            let file::Client { name, key_sha256 } = client;
+            let file::Client {
+                name,
+                key_sha256,
+                priority,
+                share,
+            } = client;
             if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
                 let expected = format!("1 to {MAX_NAME} bytes without control characters");
                 return Err(InvalidConfig::value("client.name", name, &expected));
@@ -185,12 +226,30 @@ fn clients(clients: Vec<file::Client>) -> Result<Vec<Client>, InvalidConfig> {
                     key_sha256.chars().count()
                 ))
             })?;
+            let share = share.unwrap_or(1);
+            if !(1..=MAX_SHARE).contains(&share) {
+                let key = format!("client.share of {name:?}");
+                return Err(InvalidConfig::value(&key, share, &format!("1 to {MAX_SHARE}")));
+            }
             Ok(Client {
+                priority: priority_of(&name, priority.as_deref())?,
                 name,
                 key_sha256: hash,
+                share,
             })
         })
         .collect()
+}
+
+fn priority_of(client: &str, name: Option<&str>) -> Result<Priority, InvalidConfig> {
+    let Some(name) = name else {
+        return Ok(Priority::default());
+    };
+    let known = |priority: &Priority| priority.as_str() == name;
+    Priority::ALL.into_iter().find(known).ok_or_else(|| {
+        let key = format!("client.priority of {client:?}");
+        InvalidConfig::value(&key, name, r#""interactive", "normal" or "batch""#)
+    })
 }
 
 fn hash(hexadecimal: &str) -> Option<[u8; 32]> {

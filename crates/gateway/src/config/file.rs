@@ -1,6 +1,9 @@
 //! The file as it is written: shapes and types only.
 
 use serde::Deserialize;
+use tower_bedrock::config::{
+    BreakerConfig, FallbackConfig, QuotaConfig, RetryConfig, TimeoutConfig,
+};
 
 use super::{InvalidConfig, Server};
 
@@ -11,6 +14,11 @@ pub(super) struct File {
     pub(super) upstream: Upstream,
     pub(super) client: Vec<Client>,
     pub(super) server: Server,
+    pub(super) retry: RetryConfig,
+    pub(super) breaker: BreakerConfig,
+    pub(super) timeout: TimeoutConfig,
+    pub(super) quota: Vec<QuotaConfig>,
+    pub(super) fallback: Vec<FallbackConfig>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -27,6 +35,8 @@ pub(super) struct Upstream {
 pub(super) struct Client {
     pub(super) name: String,
     pub(super) key_sha256: String,
+    pub(super) priority: Option<String>,
+    pub(super) share: Option<u32>,
 }
 
 impl File {

@@ -28,7 +28,8 @@ use std::{fmt, net::SocketAddr};
 use http::uri::{Authority, Scheme};
 use serde::Deserialize;
 use tokio::time::Duration;
-use tower_bedrock_core::Region;
+use tower_bedrock::config::StackConfig;
+use tower_bedrock_core::{Priority, Region};
 
 pub use self::check::InvalidConfig;
 
@@ -45,10 +46,12 @@ pub struct Config {
     pub clients: Vec<Client>,
     /// `[server]`
     pub server: Server,
+    /// `[retry]`, `[breaker]`, `[timeout]`, `[[quota]]` and `[[fallback]]`; the clients' shares of a quota.
+    pub stack: StackConfig,
 }
 
 /// `[upstream]`: where calls go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Upstream {
     /// `kind`, and what belongs to it.
@@ -86,6 +89,12 @@ pub struct Client {
     pub name: String,
     /// `key_sha256`: the SHA-256 of the key that the client sends as a bearer token.
     pub key_sha256: [u8; 32],
+    /// `priority`: `"interactive"`, `"normal"` or `"batch"`. Where calls wait for a quota, a more urgent class
+    /// goes first. Default `"normal"`.
+    pub priority: Priority,
+    /// `share`: what its part of a quota is in proportion to, among waiting clients of one priority: 1 to 1000.
+    /// Default 1.
+    pub share: u32,
 }
 
 /// `[server]`: what clients are allowed.
@@ -177,6 +186,8 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("name", &self.name)
+            .field("priority", &self.priority)
+            .field("share", &self.share)
             .finish_non_exhaustive()
     }
 }

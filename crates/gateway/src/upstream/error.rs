@@ -8,7 +8,7 @@ use tower_bedrock_core::{
 };
 
 use super::exception::Exception;
-use crate::wire_error::ERROR_TYPE;
+use crate::{failure::log_failure, wire_error::ERROR_TYPE};
 
 /// Why a call has no answer to give to the client, or one that is an error.
 ///
@@ -90,6 +90,13 @@ impl UpstreamError {
 
     pub(crate) fn into_cause(self) -> (Cause, Fault) {
         (self.0.cause, self.0.fault)
+    }
+
+    /// Logs why there is no answer, where there is none: the chain of errors below, which policies do not see.
+    pub(super) fn log_causes(&self) {
+        if let Cause::NoAnswer(..) = self.0.cause {
+            log_failure(self);
+        }
     }
 
     /// The status of Bedrock's answer, where there was one.

@@ -1,6 +1,9 @@
 use http::StatusCode;
 use tower_bedrock_core::{ErrorResponse, Fault, FaultKind};
 
+/// The status of an `overloaded_error`, which has no name.
+const OVERLOADED: u16 = 529;
+
 /// An exception that Bedrock sent inside a stream, where the HTTP status said 200 long ago.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Exception {
@@ -28,10 +31,10 @@ impl Exception {
         .classify()
     }
 
-    /// The name as unary answers write it (`ThrottlingException`).
+    /// The name as unary answers write it: `ThrottlingException`, but `overloaded_error`, which is not Bedrock's.
     pub(crate) fn type_name(&self) -> String {
         let mut name = self.name.clone();
-        if let Some(first) = name.get_mut(..1) {
+        if let Some(first) = name.get_mut(..1).filter(|_| !self.name.contains('_')) {
             first.make_ascii_uppercase();
         }
         name
@@ -55,6 +58,9 @@ impl Exception {
             }
             FaultKind::ModelOverloaded | FaultKind::ModelNotReady => StatusCode::TOO_MANY_REQUESTS,
             kind if kind.is_throttle() => StatusCode::TOO_MANY_REQUESTS,
+            FaultKind::Overloaded => {
+                StatusCode::from_u16(OVERLOADED).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+            }
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -77,6 +83,7 @@ mod tests {
             ("modelTimeoutException", 408, FaultKind::ModelTimeout),
             ("serviceUnavailableException", 503, FaultKind::Unavailable),
             ("validationException", 400, FaultKind::Validation),
+            ("overloaded_error", 529, FaultKind::Overloaded),
             ("somethingNewException", 500, FaultKind::Unknown),
         ];
         for (name, status, kind) in cases {
@@ -86,6 +93,8 @@ mod tests {
         }
         let name = Exception::new("throttlingException", "").type_name();
         assert_eq!(name, "ThrottlingException");
-        assert_eq!(Exception::new("", "").type_name(), "");
+        for unchanged in ["overloaded_error", ""] {
+            assert_eq!(Exception::new(unchanged, "").type_name(), unchanged);
+        }
     }
 }

@@ -174,6 +174,7 @@ impl Upstream {
         let started = Instant::now();
         let operation = call.input().operation();
         let outgoing = Outgoing::new(&call);
+        call.input().count_attempt();
         let response = self
             .send(call.target().region(), Method::POST, outgoing)
             .await?;
@@ -296,6 +297,7 @@ impl Service<Invocation<RawRequest>> for Upstream {
     }
 
     fn call(&mut self, call: Invocation<RawRequest>) -> Self::Future {
-        Box::pin(self.clone().invoke(call))
+        let call = self.clone().invoke(call);
+        Box::pin(async move { call.await.inspect_err(UpstreamError::log_causes) })
     }
 }

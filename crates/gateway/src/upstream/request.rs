@@ -1,4 +1,10 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
@@ -26,6 +32,7 @@ struct Received {
     path: PathAndQuery,
     headers: HeaderMap,
     max_output_tokens: Option<u64>,
+    attempts: AtomicU32,
 }
 
 /// What is sent for an invocation.
@@ -51,6 +58,7 @@ impl RawRequest {
                 path,
                 headers,
                 max_output_tokens: None,
+                attempts: AtomicU32::new(0),
             }),
             body,
         }
@@ -70,6 +78,17 @@ impl RawRequest {
     #[must_use]
     pub fn operation(&self) -> Operation {
         self.received.operation
+    }
+
+    /// How often it has been sent to Bedrock so far, by this clone or another. Counted where it is sent, so that
+    /// it is known also of a call that no policy has told the end of.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.received.attempts.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_attempt(&self) {
+        self.received.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The body as it was received.

@@ -61,6 +61,10 @@ impl RawResponse {
         &self.headers
     }
 
+    pub(crate) const fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
     pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, RawBody) {
         (self.status, self.headers, self.body)
     }

@@ -19,7 +19,7 @@ use super::{
     frames::{Corrupt, Frame, Frames, exception_frame},
     protocol::{self, Meaning},
 };
-use crate::{Operation, attempt::log_failure};
+use crate::{Operation, failure::log_failure};
 
 /// A stream that has committed: its first content is at hand, so what fails from here on can't be an
 /// error of the call any more. It ends in one of three ways:

@@ -13,7 +13,7 @@ pub mod frames;
 use std::{net::SocketAddr, time::Duration};
 
 use bedrock_gateway::{
-    Gateway, Signer,
+    Gateway, Handle, Signer,
     config::{Config, Flags},
 };
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use tokio::{runtime::Handle, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{runtime, sync::oneshot, task::JoinHandle, time::timeout};
 
 pub use fake::{Call, Fake};
 
@@ -36,6 +36,7 @@ pub const BODY: &str = r#"{"messages":[{"role":"user","content":[{"text":"Hi"}]}
 /// A gateway that runs in this process.
 pub struct Running {
     pub address: SocketAddr,
+    pub handle: Handle,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<()>>,
 }
@@ -57,13 +58,14 @@ impl Running {
     pub async fn start(toml: &str, signer: Signer) -> Self {
         let config = Config::parse(toml, &Flags::default()).unwrap();
         let gateway = Gateway::bind_as(config, signer).await.unwrap();
-        let address = gateway.address();
+        let (address, handle) = (gateway.address(), gateway.handle());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(gateway.run(async move {
             let _ = stopped.await;
         }));
         Self {
             address,
+            handle,
             stop: Some(stop),
             task,
         }
@@ -137,11 +139,21 @@ impl Answer {
     }
 }
 
-/// A configuration with an endpoint and these keys more. Keys of `[server]` go under that heading.
+/// A configuration with an endpoint and these keys more, each under its heading. One attempt a call and no breaker,
+/// unless `more` has sections for them, so that a test sees what came of each.
 pub fn config(endpoint: &str, more: &str) -> String {
+    let off = ["retry", "breaker"].map(|policy| {
+        if more.contains(&format!("[{policy}]")) {
+            String::new()
+        } else {
+            format!("[{policy}]\nenabled = false\n")
+        }
+    });
+    let off = off.concat();
     format!(
         r#"
         listen = "127.0.0.1:0"
+        {off}
         [upstream]
         kind = "endpoint"
         endpoint = "{endpoint}"
@@ -204,5 +216,5 @@ pub async fn eventually(what: &str, mut so: impl FnMut() -> bool) {
 
 /// The tasks that run in this test's runtime.
 pub fn tasks() -> usize {
-    Handle::current().metrics().num_alive_tasks()
+    runtime::Handle::current().metrics().num_alive_tasks()
 }

@@ -1,0 +1,81 @@
+use std::{net::SocketAddr, sync::Arc};
+
+use parking_lot::Mutex;
+use tower_bedrock::{breaker::CircuitBreakerHandle, quota::Limiter};
+
+use crate::{
+    config::{Config, InvalidConfig},
+    handler::Handler,
+};
+
+/// A gateway that runs, to look into and to give another configuration. Clones are of the same one.
+///
+/// ```no_run
+/// use bedrock_gateway::{Gateway, config::{Config, Flags}};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let gateway = Gateway::bind(Config::parse("", &Flags::default())?).await?;
+/// let handle = gateway.handle();
+/// # let shutdown = std::future::pending();
+/// tokio::spawn(gateway.run(shutdown));
+///
+/// let needs_restart = handle.reload(Config::parse("[retry]\nmax_attempts = 3", &Flags::default())?)?;
+/// assert!(needs_restart.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Handle {
+    handler: Handler,
+    address: SocketAddr,
+    /// What the gateway was started with. Held while a reload is under way, so that there is one at a time.
+    started_with: Arc<Mutex<Config>>,
+}
+
+impl Handle {
+    pub(crate) fn new(handler: Handler, address: SocketAddr, config: Config) -> Self {
+        Self {
+            handler,
+            address,
+            started_with: Arc::new(Mutex::new(config)),
+        }
+    }
+
+    /// Has calls from now on go by another configuration: its clients and its policies. Calls under way, and
+    /// streams, end as they began. What has not changed keeps its state: breakers, retry budgets and the
+    /// levels of quotas.
+    ///
+    /// Returns the sections that differ from those the gateway was started with and take a restart: `listen`,
+    /// `upstream` and `server`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] says what cannot be; nothing has changed then.
+    pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, InvalidConfig> {
+        let started_with = self.started_with.lock();
+        // The address is still the one that was bound, whatever the configuration says now.
+        config.check_listener("listen", self.address)?;
+        self.handler
+            .reload(&config)
+            .map_err(InvalidConfig::of_stack)?;
+        let differences = [
+            ("listen", config.listen != started_with.listen),
+            ("upstream", config.upstream != started_with.upstream),
+            ("server", config.server != started_with.server),
+        ];
+        let differ = differences.into_iter().filter(|(_, differ)| *differ);
+        Ok(differ.map(|(section, _)| section).collect())
+    }
+
+    /// How the quotas stand, as of the latest configuration.
+    #[must_use]
+    pub fn limiter(&self) -> Limiter {
+        self.handler.stack().layers().quota().limiter().clone()
+    }
+
+    /// How the circuit breakers stand, as of the latest configuration; and a switch for each.
+    #[must_use]
+    pub fn breaker(&self) -> CircuitBreakerHandle {
+        self.handler.stack().layers().breaker().handle()
+    }
+}
