@@ -97,6 +97,7 @@ def start_gateway(folder, simulator_process):
             AWS_ACCESS_KEY_ID=ACCESS_KEY,
             AWS_SECRET_ACCESS_KEY=SECRET_KEY,
         )
+        process.config = file
         processes.append(process)
         return process
 

@@ -27,6 +27,10 @@ class Simulator:
             {"model": model, "operation": operation, "kind": kind, "times": times, **more},
         )
 
+    def clear_faults(self):
+        """From now on nothing fails."""
+        self._call("DELETE", "/_sim/faults")
+
     def ledger(self):
         """Every request since the last reset."""
         return self._call("GET", "/_sim/ledger")["entries"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -96,6 +97,42 @@ def test_a_prompt_is_never_logged(simulator, gateway_process):
     for operation in ALL:
         operation.call(bedrock(gateway_process.url), prompt)
     assert "0e2f" not in gateway_process.log.read_text()
+
+
+def test_another_configuration_without_dropping_a_stream(simulator, simulator_process, start_gateway, folder):
+    simulator.model(CLAUDE, output_tokens=30, tokens_per_second=30)
+    gateway = start_gateway()
+    client = bedrock(gateway.url)
+    events = iter(open_converse_stream(client)["stream"])
+    next(events)
+
+    def attempts(policies, said):
+        gateway.config.write_text(gateway_config(simulator_process.url, policies))
+        before = gateway.log.read_text().count(said)
+        gateway.hang_up()
+        deadline = time.monotonic() + 10
+        while gateway.log.read_text().count(said) == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        simulator.fault("internal", operation="Converse", times=1000)
+        with pytest.raises(client.exceptions.InternalServerException) as raised:
+            CONVERSE.call(client)
+        simulator.clear_faults()
+        return raised.value.response["ResponseMetadata"]["HTTPHeaders"]["x-tower-bedrock-attempts"]
+
+    twice = """
+        [retry]
+        max_attempts = 2
+        max_delay = "1s"
+        [breaker]
+        enabled = false
+        """
+    assert attempts(twice, "configuration reloaded") == "2"
+    # One that cannot be is refused, and changes nothing.
+    assert attempts(twice.replace("= 2", "= 0"), "max_attempts is 0: expected 1 to") == "2"
+    assert attempts(twice.replace("= 2", "= 3"), "configuration reloaded") == "3"
+
+    names = [name for event in events for name in event]
+    assert names[-1] == "metadata"
 
 
 def test_streams_end_well_when_the_gateway_is_told_to_end(simulator, start_gateway):
