@@ -188,6 +188,7 @@ pub(crate) fn describe() {
             );
             match metric.kind {
                 Kind::Counter => recorder.describe_counter(name, unit, description),
+                Kind::Gauge => recorder.describe_gauge(name, unit, description),
                 Kind::Histogram => recorder.describe_histogram(name, unit, description),
             }
         }

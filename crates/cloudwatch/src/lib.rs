@@ -54,6 +54,8 @@
 mod attributes;
 mod handles;
 mod metrics_layer;
+#[cfg(feature = "recorder")]
+pub mod recorder;
 mod recording;
 pub mod table;
 mod trace_layer;

@@ -23,9 +23,14 @@ pub struct Metric {
 pub enum Kind {
     /// Only ever grows.
     Counter,
+    /// Goes up and down.
+    Gauge,
     /// A distribution, of which percentiles are of interest.
     Histogram,
 }
+
+/// The namespace of an application's own metrics, as AWS's teaching material names it.
+pub const NAMESPACE: &str = "GenAI/Application";
 
 /// The label that names the model, by the id it was called with. AWS/Bedrock's own dimension.
 pub const MODEL_ID: &str = "ModelId";
@@ -35,10 +40,23 @@ pub const REGION: &str = "Region";
 pub const FAULT: &str = "Fault";
 /// The label that names why a call was given up.
 pub const CAUSE: &str = "Cause";
+/// The label that names the state a circuit breaker entered.
+pub const STATE: &str = "State";
+/// The label that names why the quota turned a call away.
+pub const REASON: &str = "Reason";
+/// The label that names the way of calling a model that has a quota of its own.
+pub const ROUTE: &str = "Route";
+/// The label that names one limit of a quota.
+pub const LIMIT: &str = "Limit";
 
 const TARGET: &[&str] = &[MODEL_ID, REGION];
 const TARGET_AND_FAULT: &[&str] = &[MODEL_ID, REGION, FAULT];
 const TARGET_AND_CAUSE: &[&str] = &[MODEL_ID, REGION, CAUSE];
+const TARGET_AND_STATE: &[&str] = &[MODEL_ID, REGION, STATE];
+// Of a quota, the model is the base model: prefixes of inference profiles are its route.
+const QUOTA: &[&str] = &[MODEL_ID, REGION, ROUTE];
+const QUOTA_AND_LIMIT: &[&str] = &[MODEL_ID, REGION, ROUTE, LIMIT];
+const QUOTA_AND_REASON: &[&str] = &[MODEL_ID, REGION, ROUTE, REASON];
 
 macro_rules! metrics {
     ($($constant:ident = $name:literal, $kind:ident, $unit:ident, $labels:ident, $description:literal;)*) => {
@@ -100,4 +118,26 @@ metrics! {
         "Requests answered with a cached or canned answer.";
     CANCELLED_REQUESTS = "CancelledRequests", Counter, Count, TARGET,
         "Requests whose caller went away before the end.";
+
+    // What policies did on the way.
+    RETRY_DELAY = "RetryDelay", Histogram, Milliseconds, TARGET,
+        "Waits before attempts beyond the first.";
+    CIRCUIT_BREAKER_STATE = "CircuitBreakerState", Gauge, Count, TARGET,
+        "0 where calls pass, 1 where probes may, 2 where calls are turned away.";
+    CIRCUIT_BREAKER_TRANSITIONS = "CircuitBreakerTransitions", Counter, Count, TARGET_AND_STATE,
+        "Changes of a circuit breaker's state, by the state it entered.";
+    QUOTA_UTILIZATION = "QuotaUtilization", Gauge, Percent, QUOTA_AND_LIMIT,
+        "Used of a limit, reservations included; the limit is the one kept now, lower after throttles.";
+    QUOTA_DEBT = "QuotaDebt", Gauge, Count, QUOTA,
+        "Tokens used beyond the tokens a minute and still to be worked off.";
+    QUOTA_WAIT = "QuotaWait", Histogram, Milliseconds, QUOTA,
+        "How long calls that were let through had waited for their quota.";
+    QUOTA_WAITING = "QuotaWaiting", Gauge, Count, QUOTA,
+        "Calls that wait for their quota.";
+    QUOTA_REFUSALS = "QuotaRefusals", Counter, Count, QUOTA_AND_REASON,
+        "Calls that the quota turned away.";
+    QUOTA_THROTTLES = "QuotaThrottles", Counter, Count, QUOTA,
+        "Calls that the quota let through and Bedrock throttled.";
+    QUOTA_ESTIMATE_ERROR = "QuotaEstimateError", Histogram, Percent, QUOTA,
+        "How far what was reserved was from what the call cost, either way, as a share of the cost.";
 }
