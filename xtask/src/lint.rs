@@ -1,10 +1,6 @@
 //! `cargo xtask lint`: what can be said of the code without running it.
 
-use std::{
-    ffi::OsString,
-    fs,
-    process::{Command, ExitCode, Stdio},
-};
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
@@ -12,6 +8,7 @@ use crate::{
     command::{self, cargo},
     paths,
     report::Report,
+    tools,
 };
 
 /// The cargo-deny that is installed where there is none.
@@ -41,43 +38,10 @@ pub(crate) fn run() -> Result<ExitCode> {
         // Not `advisories`: their database is fetched, and a lint must work offline and say the same
         // today and tomorrow.
         command::run(
-            Command::new(cargo_deny()?)
+            Command::new(tools::program("cargo-deny", CARGO_DENY)?)
                 .current_dir(paths::root())
                 .args(["--workspace", "check", "licenses", "bans", "sources"]),
         )
     });
     Ok(report.finish())
-}
-
-/// The cargo-deny on the `PATH`, or else our own under the target folder, built once.
-fn cargo_deny() -> Result<OsString> {
-    let works = |program: &OsString| {
-        let mut version = Command::new(program);
-        version.arg("--version").stdout(Stdio::null());
-        version.status().is_ok_and(|status| status.success())
-    };
-    let on_path = OsString::from("cargo-deny");
-    if works(&on_path) {
-        return Ok(on_path);
-    }
-    let tools = paths::target()?.join("tools");
-    let own = tools.join("bin/cargo-deny").into_os_string();
-    if !works(&own) {
-        println!("cargo-deny is not installed: building {CARGO_DENY}, which takes minutes, once");
-        let build = tools.join("build");
-        command::run(
-            cargo()
-                .args(["install", "cargo-deny", "--locked", "--quiet"])
-                .args(["--version", CARGO_DENY, "--root"])
-                .arg(&tools)
-                .arg("--target-dir")
-                .arg(&build)
-                // Its own profile takes minutes more to build, for a program that runs two seconds as it is.
-                .env("CARGO_PROFILE_RELEASE_LTO", "off")
-                .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "256")
-                .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0"),
-        )?;
-        fs::remove_dir_all(build)?;
-    }
-    Ok(own)
 }

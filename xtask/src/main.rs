@@ -3,12 +3,14 @@
 mod bench;
 mod command;
 mod experiment;
+mod features;
 mod lint;
 mod paths;
 mod python;
 mod report;
 mod tally;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -22,6 +24,7 @@ usage: cargo xtask COMMAND
 
   test [--only rust|doc|python]   unit, property and integration tests, doc tests, real clients
   lint                            format, clippy, rustdoc, cargo-deny
+  features                        each feature of each crate alone, none, and all: whether it builds
   bench gateway                   requests a second and added latency, beside a bare hyper proxy
   bench layers                    what a call through each layer costs, beside its peers
   experiment NAME... [--seed N]   simulations that compare clients, with pages in docs/experiments; `all` runs each
@@ -56,6 +59,10 @@ fn run(mut args: Parser) -> Result<ExitCode> {
         "lint" => {
             nothing_more(&mut args)?;
             lint::run()
+        }
+        "features" => {
+            nothing_more(&mut args)?;
+            features::run()
         }
         "bench" => {
             let name = subcommand(&mut args)?;
