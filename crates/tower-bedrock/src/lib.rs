@@ -48,6 +48,7 @@
 //! | `quota` | `quota` | calls share a quota that they can use up: they wait their turn instead of earning 429s |
 //! | `breaker` | `breaker` | an outage should fail fast, or there is something to fall back to |
 //! | `fallback` | `fallback` | another model, Region or tier would do, or a canned answer is better than none |
+//! | `cache` | `cache` | a kept answer is better than none, or the same is asked again and again |
 //! | `cloudwatch` | `cloudwatch` | somebody is on call |
 //! | [`timeout`] | always there | always: a model can hang |
 //!
@@ -97,6 +98,9 @@ pub use self::stack::StandardStack;
 #[doc(inline)]
 #[cfg(feature = "breaker")]
 pub use tower_bedrock_breaker as breaker;
+#[doc(inline)]
+#[cfg(feature = "cache")]
+pub use tower_bedrock_cache as cache;
 #[doc(inline)]
 #[cfg(feature = "cloudwatch")]
 pub use tower_bedrock_cloudwatch as cloudwatch;
