@@ -55,6 +55,7 @@ mod headroom;
 mod history;
 mod invocation;
 mod model_id;
+mod operation;
 mod region;
 mod rejection;
 mod route;
@@ -74,6 +75,7 @@ pub use self::{
     history::{Degraded, GaveUp, History, Hop},
     invocation::Invocation,
     model_id::{InvalidModelId, ModelId},
+    operation::{Operation, UnknownOperation},
     region::{InvalidRegion, Region},
     rejection::Rejection,
     route::{Geography, InvalidGeography, Route},

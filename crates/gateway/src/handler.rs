@@ -169,7 +169,7 @@ impl Inner {
                 let target = Target::new(admitted.region, model);
                 log.set_operation(operation.as_str());
                 log.set_target(target.clone());
-                let context = admitted.context.with_streaming(operation.streams());
+                let context = admitted.context.with_streaming(operation.is_streaming());
                 let call = invocation(operation, target.clone(), context, &parts, body)?;
                 let sent = call.input().clone();
                 let answer = policies.stack.service(operation).oneshot(call).await;

@@ -40,7 +40,6 @@ mod gateway;
 mod handle;
 mod handler;
 mod identity;
-mod operation;
 mod reply;
 mod request_id;
 mod route;
@@ -52,9 +51,11 @@ mod told;
 mod upstream;
 mod wire_error;
 
+#[doc(inline)]
+pub use tower_bedrock_core::Operation;
+
 pub use self::{
     gateway::{Gateway, StartError},
     handle::Handle,
-    operation::Operation,
     upstream::{Endpoint, InvalidToken, RawRequest, RawResponse, Signer, Upstream, UpstreamError},
 };

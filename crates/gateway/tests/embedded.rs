@@ -44,7 +44,7 @@ async fn every_operation_is_answered_and_says_that_it_is_simulated() {
         let answer: Answer = support::post(address, &path, body(operation)).await;
         assert_eq!(answer.status, 200, "{operation}: {answer:?}");
         assert_eq!(answer.header("x-bedrock-sim"), "true");
-        if operation.streams() {
+        if operation.is_streaming() {
             assert!(frames::names(&answer.body).len() > 3);
         }
     }

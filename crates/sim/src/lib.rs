@@ -66,7 +66,6 @@ mod fault;
 pub mod http;
 mod ledger;
 mod model;
-mod operation;
 mod plan;
 mod quota;
 mod regions;
@@ -76,6 +75,9 @@ mod simulator;
 mod text;
 mod tokens;
 
+#[doc(inline)]
+pub use tower_bedrock_core::{Operation, UnknownOperation};
+
 pub use self::{
     admitted::Admitted,
     call::Call,
@@ -83,7 +85,6 @@ pub use self::{
     error::{Denied, Exception, ServiceError},
     fault::{FaultAt, FaultName, FaultSpec},
     ledger::{Ledger, LedgerEntry, QuotaLevel, QuotaLevels},
-    operation::{Operation, UnknownOperation},
     plan::{At, Delta, Disruption, Plan, Step, StopReason},
     quota::BackgroundCaller,
     service::{

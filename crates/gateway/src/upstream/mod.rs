@@ -182,7 +182,7 @@ impl Upstream {
         if !parts.status.is_success() {
             return Err(self.error(parts.status, parts.headers, body).await);
         }
-        if operation.streams() {
+        if operation.is_streaming() {
             let events = EventStream::commit(operation, body, started, READ_TIMEOUT).await?;
             let body = RawBody::Events(Box::new(events));
             return Ok(RawResponse::new(parts.status, parts.headers, body, None));

@@ -120,7 +120,7 @@ impl Pending {
         let after = |ms| self.added.saturating_add(Duration::from_millis(ms));
         self.left != Some(0)
             && spec.operation.is_none_or(|wanted| wanted == operation)
-            && (spec.at.is_none() || operation.is_stream())
+            && (spec.at.is_none() || operation.is_streaming())
             && spec.from_ms.is_none_or(|from| now >= after(from))
             && !self.is_over(now)
             && self.model.matches(model)

@@ -1,4 +1,4 @@
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error};
 
 use super::FaultName;
 use crate::{ConfigError, Operation, config::check};
@@ -37,7 +37,7 @@ pub struct FaultSpec {
     #[serde(default = "any_model")]
     pub model: String,
     /// The operation, or any.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "operation")]
     pub operation: Option<Operation>,
     /// What goes wrong.
     pub kind: FaultName,
@@ -62,6 +62,13 @@ pub struct FaultSpec {
     /// The exception's message, in place of Bedrock's own.
     #[serde(default)]
     pub message: Option<String>,
+}
+
+/// By the name Bedrock gives it.
+fn operation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Operation>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    name.map(|name| name.parse().map_err(Error::custom))
+        .transpose()
 }
 
 /// Where in a stream a fault strikes: `"first_event"` or `{"after_deltas": N}`.
@@ -152,7 +159,7 @@ impl FaultSpec {
                 "nothing, as html_503 and slow are faults of the whole answer",
             ),
             (_, Some(_)) => match self.operation {
-                Some(operation) if !operation.is_stream() => invalid(
+                Some(operation) if !operation.is_streaming() => invalid(
                     "operation",
                     operation,
                     "ConverseStream, InvokeModelWithResponseStream or nothing, as \"at\" is a place in a stream",

@@ -68,14 +68,9 @@ fn operation(method: &Method, segment: &str) -> Option<Operation> {
     if method != Method::POST {
         return None;
     }
-    Some(match segment {
-        "converse" => Operation::Converse,
-        "converse-stream" => Operation::ConverseStream,
-        "invoke" => Operation::InvokeModel,
-        "invoke-with-response-stream" => Operation::InvokeModelWithResponseStream,
-        "count-tokens" => Operation::CountTokens,
-        _ => return None,
-    })
+    Operation::ALL
+        .into_iter()
+        .find(|operation| operation.segment() == segment)
 }
 
 async fn exchange(face: &Face, operation: Operation, model: &str, request: Request) -> Response {
@@ -152,7 +147,7 @@ async fn answer(face: &Face, ready: Ready, connection: Option<Connection>) -> Re
     };
     face.prompt_cache.keep(written, simulator.now());
     let disruption = match admitted.plan().disruption() {
-        Some((at, disruption)) if at == At::Answer || !call.operation.is_stream() => {
+        Some((at, disruption)) if at == At::Answer || !call.operation.is_streaming() => {
             Some(disruption.clone())
         }
         _ => None,
@@ -169,7 +164,9 @@ async fn answer(face: &Face, ready: Ready, connection: Option<Connection>) -> Re
             admitted.fail();
             error::response(&error, writer.model(), simulator)
         }
-        None if call.operation.is_stream() => stream(call.operation, admitted, writer, connection),
+        None if call.operation.is_streaming() => {
+            stream(call.operation, admitted, writer, connection)
+        }
         None => whole(call.operation, admitted, &writer).await,
     }
 }

@@ -1,20 +1,38 @@
-use std::fmt;
+use std::{fmt, str::FromStr};
 
-/// The operations of Bedrock's runtime that policies apply to. All are `POST /model/{modelId}/{segment}`.
+/// The operations of Bedrock's runtime that policies apply to.
+///
+/// ```
+/// use tower_bedrock_core::Operation;
+///
+/// let operation: Operation = "ConverseStream".parse()?;
+/// assert!(operation.is_streaming());
+/// assert_eq!(operation.segment(), "converse-stream");
+/// # Ok::<(), tower_bedrock_core::UnknownOperation>(())
+/// ```
+///
+/// All are `POST /model/{modelId}/{segment}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Operation {
-    /// `converse`
+    /// A conversation, answered whole.
     Converse,
-    /// `converse-stream`
+    /// A conversation, answered as it is generated.
     ConverseStream,
-    /// `invoke`
+    /// A model's own request body, answered whole.
     InvokeModel,
-    /// `invoke-with-response-stream`
+    /// A model's own request body, answered as it is generated.
     InvokeModelWithResponseStream,
-    /// `count-tokens`
+    /// Counts the tokens of an input. Free: it uses no quota.
     CountTokens,
 }
+
+/// The name of an operation that is none of these.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "operation {0:?} is not known: expected one of Converse, ConverseStream, InvokeModel, \
+     InvokeModelWithResponseStream, CountTokens"
+)]
+pub struct UnknownOperation(String);
 
 impl Operation {
     /// Every operation.
@@ -52,7 +70,7 @@ impl Operation {
 
     /// Whether the answer is an event stream.
     #[must_use]
-    pub const fn streams(self) -> bool {
+    pub const fn is_streaming(self) -> bool {
         matches!(
             self,
             Self::ConverseStream | Self::InvokeModelWithResponseStream
@@ -63,6 +81,17 @@ impl Operation {
     #[must_use]
     pub const fn is_converse(self) -> bool {
         matches!(self, Self::Converse | Self::ConverseStream)
+    }
+}
+
+impl FromStr for Operation {
+    type Err = UnknownOperation;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|operation| operation.as_str() == name)
+            .ok_or_else(|| UnknownOperation(name.chars().take(64).collect()))
     }
 }
 
