@@ -8,6 +8,7 @@ mod lint;
 mod paths;
 mod python;
 mod report;
+mod soak;
 mod tally;
 mod test;
 mod tools;
@@ -28,6 +29,7 @@ usage: cargo xtask COMMAND
   bench gateway                   requests a second and added latency, beside a bare hyper proxy
   bench layers                    what a call through each layer costs, beside its peers
   experiment NAME... [--seed N]   simulations that compare clients, with pages in docs/experiments; `all` runs each
+  soak [--minutes 30] [--seed 1]  the gateway under overload, faults and clients that vanish: nothing is left behind
 ";
 
 fn main() -> ExitCode {
@@ -70,6 +72,7 @@ fn run(mut args: Parser) -> Result<ExitCode> {
             bench::run(&name)
         }
         "experiment" => experiment::run(args.raw_args()?),
+        "soak" => soak::run(args),
         other => bail!("no command {other:?}\n\n{HELP}"),
     }
 }

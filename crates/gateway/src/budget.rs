@@ -10,7 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// A body that finds no room is turned away at once. Nobody waits: bodies that hold a part of the budget
 /// and wait for the rest would wait for one another.
 #[derive(Clone, Debug)]
-pub(crate) struct Budget(Arc<Semaphore>);
+pub(crate) struct Budget {
+    semaphore: Arc<Semaphore>,
+    bytes: usize,
+}
 
 /// A body as it comes in, within its own limit and the budget of all.
 #[derive(Debug)]
@@ -36,7 +39,16 @@ const STEP: usize = 8 * 1024;
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS))))
+        let bytes = bytes.min(Semaphore::MAX_PERMITS);
+        Self {
+            semaphore: Arc::new(Semaphore::new(bytes)),
+            bytes,
+        }
+    }
+
+    /// The bytes that are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.bytes - self.semaphore.available_permits()
     }
 
     /// An empty body that may grow to `limit` bytes.
@@ -70,7 +82,7 @@ impl Buffer {
         let capacity = doubled.min(self.limit).max(needed);
         let more = capacity - self.bytes.capacity();
         let more = u32::try_from(more).map_err(|_| Full::TooLarge)?;
-        let permit = Arc::clone(&self.budget.0)
+        let permit = Arc::clone(&self.budget.semaphore)
             .try_acquire_many_owned(more)
             .map_err(|_| Full::NoRoom)?;
         match &mut self.held {
@@ -118,7 +130,7 @@ mod tests {
         assert_eq!(budget.buffer(80).extend(&[1; 30]), Err(Full::NoRoom));
         drop(clone);
         assert_eq!(budget.buffer(80).extend(&[1; 80]), Ok(()));
-        assert_eq!(budget.0.available_permits(), 100);
+        assert_eq!(budget.taken(), 0);
     }
 
     #[test]
@@ -136,7 +148,7 @@ mod tests {
         let mut buffer = budget.buffer(1_000_000);
         for _ in 0..100 {
             buffer.extend(&[0; 1_000]).unwrap();
-            let held = 1_000_000 - budget.0.available_permits();
+            let held = budget.taken();
             assert_eq!(held, buffer.bytes.capacity());
         }
     }

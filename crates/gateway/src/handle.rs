@@ -73,6 +73,12 @@ impl Handle {
         self.handler.stack().layers().quota().limiter().clone()
     }
 
+    /// What requests and answers that are held whole take at the moment, of `server.max_buffered_bytes`.
+    #[must_use]
+    pub fn buffered_bytes(&self) -> usize {
+        self.handler.budget().taken()
+    }
+
     /// How the circuit breakers stand, as of the latest configuration; and a switch for each.
     #[must_use]
     pub fn breaker(&self) -> CircuitBreakerHandle {

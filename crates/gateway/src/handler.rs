@@ -99,6 +99,10 @@ impl Handler {
         Ok(())
     }
 
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
     pub(crate) fn stack(&self) -> Arc<Stack> {
         Arc::clone(&self.0.policies.load().stack)
     }
