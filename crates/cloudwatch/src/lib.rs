@@ -53,7 +53,13 @@
 
 mod attributes;
 mod handles;
+#[cfg(any(feature = "operations", feature = "recorder"))]
+mod limits;
 mod metrics_layer;
+#[cfg(any(feature = "operations", feature = "recorder"))]
+mod names;
+#[cfg(feature = "operations")]
+pub mod operations;
 #[cfg(feature = "recorder")]
 pub mod recorder;
 mod recording;

@@ -1,6 +1,7 @@
 use std::cmp::Ordering;
 
-use super::{buckets, limits};
+use super::buckets;
+use crate::limits;
 
 /// What one series gathered in one period. Two of them merge into one of bounded size.
 #[derive(Clone, Debug, PartialEq)]

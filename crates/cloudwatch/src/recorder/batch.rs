@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::SystemTime};
 
-use super::{limits, names::Series};
+use crate::{limits, names::Series};
 
 /// Some data, as much as CloudWatch accepts in one request.
 #[derive(Debug)]

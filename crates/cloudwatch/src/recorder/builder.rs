@@ -2,8 +2,9 @@ use std::{fmt, ops::RangeInclusive, sync::Arc, time::SystemTime};
 
 use tokio::time::Duration;
 
-use super::{CloudWatchRecorder, limits, names};
+use super::CloudWatchRecorder;
 use crate::table;
+use crate::{limits, names};
 
 /// Builds a [`CloudWatchRecorder`].
 #[derive(Clone, Debug)]

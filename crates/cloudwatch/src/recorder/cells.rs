@@ -13,9 +13,9 @@ use metrics::{CounterFn, GaugeFn, HistogramFn};
 use super::{
     accumulated::Accumulated,
     buckets::{self, BUCKETS},
-    limits,
     stats::Counts,
 };
+use crate::limits;
 
 /// A counter. It never goes back; what was sent of it is remembered beside it.
 #[derive(Debug, Default)]

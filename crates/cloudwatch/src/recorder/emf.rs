@@ -210,7 +210,7 @@ fn bytes(metric: &str, value: &Value) -> usize {
     const NUMBER: usize = 26;
     let numbers = match value {
         Value::Array(values) => values.len(),
-        Value::Object(_) => 2 * super::limits::VALUES + 6,
+        Value::Object(_) => 2 * crate::limits::VALUES + 6,
         _ => 1,
     };
     2 * metric.len() + DIRECTIVE + NUMBER * numbers

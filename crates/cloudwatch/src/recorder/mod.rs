@@ -64,8 +64,6 @@ mod cells;
 #[cfg(feature = "aws")]
 mod cloudwatch;
 mod emf;
-mod limits;
-mod names;
 mod pending;
 mod registry;
 mod sink;

@@ -7,8 +7,8 @@ use std::{
 use super::{
     accumulated::Accumulated,
     batch::{Batch, Datum},
-    names::Series,
 };
+use crate::names::Series;
 
 /// What is still to be sent, by period, oldest first. Pure: time is passed in.
 ///

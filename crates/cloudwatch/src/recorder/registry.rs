@@ -8,11 +8,11 @@ use super::{
     accumulated::Accumulated,
     builder::Config,
     cells::{CounterCell, GaugeCell, HistogramCell},
-    names::Series,
     pending::Gathered,
     stats::Counts,
     unit,
 };
+use crate::names::Series;
 
 /// A [`metrics::Recorder`] that aggregates for CloudWatch. See the [module's documentation](super).
 ///

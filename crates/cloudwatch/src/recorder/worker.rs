@@ -3,7 +3,8 @@ use std::{collections::VecDeque, fmt, future::Future, pin::pin, time::SystemTime
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
 
-use super::{Batch, CloudWatchRecorder, Sink, SinkError, Stats, limits, pending::Pending};
+use super::{Batch, CloudWatchRecorder, Sink, SinkError, Stats, pending::Pending};
+use crate::limits;
 
 /// Takes what a [`CloudWatchRecorder`] gathered to a sink. Made by [`CloudWatchRecorder::worker`].
 ///

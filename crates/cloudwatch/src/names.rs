@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use metrics::Key;
 
-use super::limits;
+use crate::limits;
 
 /// What CloudWatch tells series apart by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +33,7 @@ impl Series {
     }
 
     /// The same without some of its dimensions; `None` where it has none of them.
+    #[cfg(feature = "recorder")]
     pub(crate) fn without(&self, names: &[String]) -> Option<Self> {
         let mut rolled_up = self.clone();
         rolled_up

@@ -1,0 +1,29 @@
+use serde_json::{Value, json};
+
+use super::{AlarmKind, Operations};
+
+impl Operations {
+    /// The alarms as Prometheus' alerting rules: the contents of a rule file, which may be JSON because all
+    /// JSON is YAML. They hold for every target there is.
+    #[must_use]
+    pub fn prometheus_rules(&self) -> Value {
+        let rules: Vec<_> = AlarmKind::ALL
+            .iter()
+            .map(|kind| {
+                let rule = kind.rule();
+                let threshold = self.threshold(*kind).to_string();
+                json!({
+                    "alert": rule.title.replace(' ', ""),
+                    "expr": rule.promql.replace("{threshold}", &threshold),
+                    "for": rule.promql_for,
+                    "labels": {"severity": rule.severity.as_str()},
+                    "annotations": {
+                        "summary": format!("{}: {{{{ $labels.ModelId }}}} in {{{{ $labels.Region }}}}", rule.title),
+                        "description": format!("{} What to do: {}", rule.meaning, rule.what_to_do),
+                    },
+                })
+            })
+            .collect();
+        json!({"groups": [{"name": self.dashboard_name(), "rules": rules}]})
+    }
+}
