@@ -60,6 +60,10 @@ pub(crate) fn pytest() -> Result<Command> {
         .env(
             "BEDROCK_GATEWAY",
             paths::program("debug", "bedrock-gateway")?,
+        )
+        .env(
+            "CLOUDWATCH_CLIENT",
+            paths::program("debug", "cloudwatch_client")?,
         );
     Ok(command)
 }

@@ -62,7 +62,7 @@ pub(crate) fn run(only: Option<Sort>) -> Result<ExitCode> {
     Ok(report.finish())
 }
 
-/// Real clients need two programs and nothing else. All other tests are built at once, so that the steps
+/// Real clients need three programs and nothing else. All other tests are built at once, so that the steps
 /// after the build only run.
 fn build(only: Option<Sort>) -> &'static [&'static str] {
     match only {
@@ -70,6 +70,7 @@ fn build(only: Option<Sort>) -> &'static [&'static str] {
             "build",
             "--package=bedrock-sim",
             "--package=bedrock-gateway",
+            "--package=integration-tests",
         ],
         Some(Sort::Doc) => &["build", "--workspace", "--all-features"],
         Some(Sort::Rust) | None => &["build", "--workspace", "--all-targets", "--all-features"],

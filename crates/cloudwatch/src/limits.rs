@@ -5,8 +5,10 @@ pub(crate) use self::of_requests::*;
 
 /// Dimensions of a series.
 pub(crate) const DIMENSIONS: usize = 30;
-/// Characters of a metric's or dimension's name, and of a namespace.
+/// Characters of a metric's name, and of a namespace.
 pub(crate) const NAME: usize = 255;
+/// Characters of a dimension's name: EMF takes fewer than `PutMetricData`, which takes 255.
+pub(crate) const DIMENSION_NAME: usize = 250;
 /// Characters of a dimension's value.
 pub(crate) const DIMENSION_VALUE: usize = 1_024;
 

@@ -44,7 +44,7 @@ impl Series {
 }
 
 pub(crate) fn dimension_name(name: &str) -> String {
-    let name = printable(name, limits::NAME);
+    let name = printable(name, limits::DIMENSION_NAME);
     // CloudWatch keeps names that begin with a colon for itself.
     match name.strip_prefix(':') {
         Some(rest) => format!("_{rest}"),
@@ -125,7 +125,7 @@ mod tests {
             let text = text.repeat(repeat);
             let name = dimension_name(&text);
             let value = dimension_value(&text);
-            for (text, max) in [(&name, limits::NAME), (&value, limits::DIMENSION_VALUE)] {
+            for (text, max) in [(&name, limits::DIMENSION_NAME), (&value, limits::DIMENSION_VALUE)] {
                 prop_assert!((1..=max).contains(&text.len()));
                 prop_assert!(text.chars().all(|c| c.is_ascii_graphic() || c == ' '));
                 prop_assert!(!text.trim().is_empty());
