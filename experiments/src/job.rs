@@ -4,7 +4,7 @@ use bedrock_sim::{ContentClass, Input, Prompt};
 use rand::{Rng, RngExt};
 use tokio::time::Instant;
 use tower::util::BoxCloneService;
-use tower_bedrock::{Context, FaultKind, Invocation, Target};
+use tower_bedrock::{Context, FaultKind, Invocation, Priority, Target};
 
 /// One call to be made.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +54,19 @@ impl Job {
         Input::of_bytes(self.class, self.bytes)
     }
 
+    /// What it costs at a burndown of 5, in tokens of quota.
+    #[must_use]
+    pub fn cost(&self) -> u64 {
+        self.input().tokens(1.0) + 5 * self.output_tokens
+    }
+
     /// As an invocation of a Tower service.
     #[must_use]
-    pub fn to(&self, target: &Target) -> Invocation<Prompt> {
+    pub fn to(&self, target: &Target, priority: Priority) -> Invocation<Prompt> {
+        let context = Context::new().with_priority(priority);
         let context = match self.deadline {
-            Some(deadline) => Context::new().with_deadline(deadline),
-            None => Context::new(),
+            Some(deadline) => context.with_deadline(deadline),
+            None => context,
         };
         Prompt::new(self.input())
             .with_max_output_tokens(self.max_output_tokens)
@@ -79,7 +86,7 @@ mod tests {
         let mut rng = randomness(1, 0);
         let costs: u64 = (0..20_000)
             .map(|_| draw(&mut rng))
-            .map(|job| job.input().tokens(1.0) + 5 * job.output_tokens)
+            .map(|job| job.cost())
             .sum();
         let mean = costs as f64 / 20_000.0;
         assert!((mean / MEAN_COST - 1.0).abs() < 0.01, "{mean}");

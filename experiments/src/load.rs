@@ -13,8 +13,10 @@ use tower_bedrock::FaultKind;
 use crate::job::{Job, Subject};
 
 /// What became of one job. Times are since the start of the load.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Sample {
+    /// What was asked for.
+    pub job: Job,
     /// When it came.
     pub arrived: Duration,
     /// When there was an answer, an error, or no patience left.
@@ -76,6 +78,7 @@ pub async fn attend(subject: Subject, mut job: Job, start: Instant, patience: Du
     job.deadline = Some(Instant::now() + patience);
     let result = timeout(patience, subject.oneshot(job)).await;
     Sample {
+        job,
         arrived,
         finished: start.elapsed(),
         result: result.unwrap_or(Err(FaultKind::DeadlineExceeded)),

@@ -10,6 +10,12 @@ pub struct Options {
 }
 
 impl Options {
+    /// A glance, for tests.
+    pub const QUICK: Self = Self {
+        seed: 1,
+        quick: true,
+    };
+
     /// `full`, or `quick` where a glance will do.
     #[must_use]
     pub fn size<T>(&self, full: T, quick: T) -> T {

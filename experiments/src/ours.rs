@@ -5,7 +5,7 @@ use bedrock_sim::{SimulatedError, Simulator};
 use tokio::time::Duration;
 use tower::{Layer, ServiceExt, util::BoxCloneService};
 use tower_bedrock::{
-    BoxError, HasFault, StandardStack, Target,
+    BoxError, HasFault, Priority, StandardStack, Target,
     breaker::{CircuitBreakerBuilder, CircuitBreakerLayer},
     fallback::{Alternative, Chain, FallbackLayer},
     quota::{LimitTable, Limiter, LimiterBuilder, Limits, QuotaLayer, QuotaPattern, Window},
@@ -30,6 +30,7 @@ pub struct Ours {
     breaker: Option<fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder>,
     quota: Option<LimiterBuilder>,
     fallback: Option<(Target, Duration)>,
+    priority: fn(&Job) -> Priority,
 }
 
 impl Ours {
@@ -45,6 +46,7 @@ impl Ours {
             breaker: None,
             quota: None,
             fallback: None,
+            priority: |_| Priority::Normal,
         }
     }
 
@@ -96,6 +98,13 @@ impl Ours {
         self
     }
 
+    /// Tells the quota layer how urgent a call is.
+    #[must_use]
+    pub const fn priority(mut self, priority: fn(&Job) -> Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
     /// The client.
     ///
     /// # Errors
@@ -134,10 +143,12 @@ impl Ours {
             .with_quota(Slot(limiter.map(QuotaLayer::new)))
             .with_request_timeout(TimeoutLayer::deadline())
             .with_attempt_timeout(self.attempt_timeout);
-        let target = self.target;
+        let Self {
+            target, priority, ..
+        } = self;
         let subject = stack
             .layer(self.simulator.service())
-            .map_request(move |job: Job| job.to(&target))
+            .map_request(move |job: Job| job.to(&target, priority(&job)))
             .map_response(|_| ())
             .map_err(|error: SimulatedError| error.fault().kind());
         Ok(BoxCloneService::new(subject))

@@ -25,6 +25,11 @@ pub struct Report {
     pub seed: u64,
 }
 
+/// Whether a goal is met, in a word.
+pub(crate) const fn verdict(met: bool) -> &'static str {
+    if met { "met" } else { "missed" }
+}
+
 impl Report {
     /// The page.
     #[must_use]
@@ -47,20 +52,21 @@ impl Report {
         page
     }
 
-    /// Writes `NAME.md` and `NAME.svg`.
+    /// Writes `NAME.md`, `NAME.svg` and `NAME.png`.
     ///
     /// # Errors
     ///
     /// Where a file cannot be written or a chart cannot be drawn.
     pub fn write(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let write = |extension: &str, text: String| {
+        let write = |extension: &str, content: &[u8]| {
             let path = folder.join(self.name).with_extension(extension);
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+            fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
         };
-        write("md", self.markdown())?;
+        write("md", self.markdown().as_bytes())?;
         if !self.charts.is_empty() {
-            write("svg", plot::svg(&self.charts)?)?;
+            write("svg", plot::svg(&self.charts)?.as_bytes())?;
+            write("png", &plot::png(&self.charts)?)?;
         }
         Ok(())
     }

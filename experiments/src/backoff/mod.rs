@@ -1,6 +1,7 @@
 //! Backoff under contention, as AWS measured it.
 
 pub mod contention;
+mod page;
 
 use anyhow::Result;
 use tokio::time::Duration;
@@ -8,11 +9,9 @@ use tower_bedrock::retry::{Backoff, Jitter};
 
 use self::contention::Outcome;
 use crate::{
-    Options, Report, Table,
-    plot::{Chart, Line},
+    Options, Report,
     run::each,
     stats::{Estimate, estimate},
-    table::thousands,
 };
 
 /// AWS's base and cap.
@@ -31,8 +30,6 @@ const OTHERS: [(u64, u64); 7] = [
     (160, 500),
     (160, 1_000),
 ];
-/// The standard errors of the published figures of full jitter: calls, milliseconds.
-const PUBLISHED_ERRORS: (f64, f64) = (0.21, 16.0);
 
 /// A policy that AWS measured, and what it measured: calls, milliseconds.
 struct Published {
@@ -40,6 +37,8 @@ struct Published {
     jitter: Option<Jitter>,
     calls: f64,
     milliseconds: Option<f64>,
+    /// The standard errors of both, where they are known.
+    errors: Option<(f64, f64)>,
 }
 
 const PUBLISHED: [Published; 5] = [
@@ -48,38 +47,57 @@ const PUBLISHED: [Published; 5] = [
         jitter: None,
         calls: 2_422.0,
         milliseconds: None,
+        errors: None,
     },
     Published {
         name: "exponential",
         jitter: Some(Jitter::None),
         calls: 1_853.0,
         milliseconds: Some(63_273.0),
+        errors: None,
     },
     Published {
         name: "equal jitter",
         jitter: Some(Jitter::Equal),
         calls: 812.0,
         milliseconds: Some(6_610.0),
+        errors: None,
     },
     Published {
         name: "full jitter",
         jitter: Some(Jitter::Full),
         calls: 795.6,
         milliseconds: Some(4_894.0),
+        errors: Some((0.21, 16.0)),
     },
     Published {
         name: "decorrelated jitter",
         jitter: Some(Jitter::Decorrelated),
         calls: 1_001.0,
         milliseconds: Some(4_600.0),
+        errors: None,
     },
 ];
 
-/// What many runs come to.
+/// The base and cap, in milliseconds, that do better under this contention.
+const BETTER: (u64, u64) = (160, 500);
+
+/// What many runs of one policy come to.
 #[derive(Clone, Copy, Debug)]
 struct Figures {
     calls: Estimate,
     milliseconds: Estimate,
+}
+
+/// What all runs come to.
+#[derive(Clone, Debug)]
+struct Measured {
+    /// AWS's policies at AWS's number of clients, in the order of [`PUBLISHED`].
+    reproduced: Vec<Figures>,
+    /// Full jitter with each of [`OTHERS`], for each of [`CROWDS`].
+    others: Vec<Vec<Figures>>,
+    /// What is drawn: a policy, for each of [`CROWDS`].
+    curves: Vec<(String, Vec<Figures>)>,
 }
 
 /// Runs the experiment.
@@ -88,27 +106,40 @@ struct Figures {
 ///
 /// None, with the constants there are.
 pub fn run(options: &Options) -> Result<Report> {
-    Ok(Report {
-        name: "backoff",
-        title: "Backoff under contention",
-        setup: SETUP.into(),
-        tables: vec![
-            (
-                "AWS's policies, 100 clients, base 5 ms, cap 2,000 ms".into(),
-                reproduction(options)?,
-            ),
-            (
-                "Full jitter with other bases and caps: calls / milliseconds".into(),
-                others(options)?,
-            ),
-        ],
-        findings: FINDINGS.into(),
-        charts: charts(options)?,
-        seed: options.seed,
-    })
+    Ok(page::of(&measure(options)?, options.seed))
 }
 
-/// The mean of so many runs of a policy.
+fn measure(options: &Options) -> Result<Measured> {
+    let crowds = |backoff: Option<Backoff>, runs| {
+        let of = |clients| figures(options, clients, backoff, runs);
+        CROWDS.into_iter().map(of).collect::<Result<Vec<Figures>>>()
+    };
+    let mut measured = Measured {
+        reproduced: Vec::new(),
+        others: Vec::new(),
+        curves: Vec::new(),
+    };
+    for policy in &PUBLISHED {
+        let full = policy.jitter == Some(Jitter::Full);
+        let runs = options.size(if full { 10_000 } else { 1_000 }, 10);
+        let backoff = policy.backoff()?;
+        measured
+            .reproduced
+            .push(figures(options, CLIENTS, backoff, runs)?);
+        let curve = crowds(backoff, options.size(200, 2))?;
+        measured.curves.push((policy.name.to_owned(), curve));
+    }
+    for others in OTHERS {
+        let crowds = crowds(Some(full(others)?), options.size(1_000, 2))?;
+        if others == BETTER {
+            measured.curves.push((page::name(others), crowds.clone()));
+        }
+        measured.others.push(crowds);
+    }
+    Ok(measured)
+}
+
+/// The means of so many runs of a policy.
 fn figures(
     options: &Options,
     clients: usize,
@@ -125,134 +156,45 @@ fn figures(
     })
 }
 
-fn reproduction(options: &Options) -> Result<Table> {
-    let mut table = Table::new([
-        "",
-        "published calls",
-        "calls here",
-        "published ms",
-        "ms here",
-        "apart, in standard errors",
-    ]);
-    for policy in &PUBLISHED {
-        let full = policy.jitter == Some(Jitter::Full);
-        let runs = options.size(if full { 10_000 } else { 1_000 }, 100);
-        let backoff = policy
-            .jitter
-            .map(|jitter| jittered(BASE, jitter))
-            .transpose()?;
-        let here = figures(options, CLIENTS, backoff, runs)?;
-        let apart = |mean: f64, other: f64, estimate: Estimate| {
-            (estimate.mean - mean).abs() / estimate.standard_error.hypot(other)
-        };
-        table.row([
-            policy.name.to_owned(),
-            format!("{}", policy.calls),
-            shown(here.calls, 1),
-            policy
-                .milliseconds
-                .map_or_else(String::new, |ms| format!("{ms:.0}")),
-            shown(here.milliseconds, 0),
-            match policy.milliseconds {
-                Some(ms) if full => format!(
-                    "{:.1}, {:.1}",
-                    apart(policy.calls, PUBLISHED_ERRORS.0, here.calls),
-                    apart(ms, PUBLISHED_ERRORS.1, here.milliseconds),
-                ),
-                _ => String::new(),
-            },
-        ]);
+impl Published {
+    fn backoff(&self) -> Result<Option<Backoff>> {
+        let backoff = |jitter| Ok(Backoff::new(BASE, CAP)?.with_jitter(jitter));
+        self.jitter.map(backoff).transpose()
     }
-    Ok(table)
 }
 
-fn others(options: &Options) -> Result<Table> {
-    let crowds = CROWDS.map(|clients| format!("{clients} clients"));
-    let mut table = Table::new(std::iter::once("base, cap".to_owned()).chain(crowds));
-    for (base, cap) in OTHERS {
-        let mut row = vec![format!("{base} ms, {} ms", thousands(cap as f64))];
-        for clients in CROWDS {
-            let here = figures(
-                options,
-                clients,
-                Some(full(base, cap)?),
-                options.size(1_000, 50),
-            )?;
-            row.push(format!(
-                "{:.0} / {:.0}",
-                here.calls.mean, here.milliseconds.mean
-            ));
-        }
-        table.row(row);
-    }
-    Ok(table)
-}
-
-fn charts(options: &Options) -> Result<Vec<Chart>> {
-    let mut calls = Vec::new();
-    let mut times = Vec::new();
-    let mut lines = Vec::new();
-    for policy in &PUBLISHED {
-        lines.push((
-            policy.name.to_owned(),
-            policy
-                .jitter
-                .map(|jitter| jittered(BASE, jitter))
-                .transpose()?,
-        ));
-    }
-    let (base, cap) = (160, 500);
-    lines.push((
-        format!("full jitter, {base} ms to {cap} ms"),
-        Some(full(base, cap)?),
-    ));
-    for (name, backoff) in lines {
-        let mut points = Vec::new();
-        for clients in CROWDS {
-            let here = figures(options, clients, backoff, options.size(200, 20))?;
-            points.push((clients as f64, here));
-        }
-        calls.push(Line::new(
-            &name,
-            points.iter().map(|(x, here)| (*x, here.calls.mean)),
-        ));
-        // It takes ten times as long as the others, which would not be told apart beside it.
-        if name != "exponential" {
-            times.push(Line::new(
-                &name,
-                points.iter().map(|(x, here)| (*x, here.milliseconds.mean)),
-            ));
-        }
-    }
-    let chart = |title: &str, y: &str, lines| Chart {
-        title: title.into(),
-        x: "clients contending for one row".into(),
-        y: y.into(),
-        lines,
-    };
-    Ok(vec![
-        chart("Work", "calls until all have written", calls),
-        chart("Time", "ms until all have written", times),
-    ])
-}
-
-fn jittered(base: Duration, jitter: Jitter) -> Result<Backoff> {
-    Ok(Backoff::new(base, CAP)?.with_jitter(jitter))
-}
-
-fn full(base: u64, cap: u64) -> Result<Backoff> {
+/// Full jitter from a base up to a cap, in milliseconds.
+fn full((base, cap): (u64, u64)) -> Result<Backoff> {
     Ok(Backoff::new(
         Duration::from_millis(base),
         Duration::from_millis(cap),
     )?)
 }
 
-fn shown(estimate: Estimate, digits: usize) -> String {
-    format!(
-        "{:.digits$} ± {:.2}",
-        estimate.mean, estimate.standard_error
-    )
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-const SETUP: &str = "todo";
-const FINDINGS: &str = "todo";
+    #[test]
+    fn jitter_pays_and_a_longer_base_pays_more() {
+        let measured = measure(&Options::QUICK).unwrap();
+        let again = measure(&Options::QUICK).unwrap();
+        let page = |measured| page::of(measured, 1).markdown();
+        assert_eq!(page(&measured), page(&again));
+
+        let calls = |row: usize| measured.reproduced[row].calls.mean;
+        let full = measured.reproduced[3];
+        assert!(calls(0) > calls(1) && calls(1) > 2.0 * full.calls.mean);
+        // Ten runs are some thirty times as uncertain as what is published.
+        let (calls_apart, ms_apart) = page::apart(&PUBLISHED[3], &full).unwrap();
+        assert!(calls_apart < 4.0 && ms_apart < 4.0, "{full:?}");
+
+        let better = OTHERS.iter().position(|other| *other == BETTER).unwrap();
+        let better = measured.others[better][3];
+        assert!(better.calls.mean < 0.8 * full.calls.mean, "{better:?}");
+        assert!(
+            better.milliseconds.mean < 0.8 * full.milliseconds.mean,
+            "{better:?}"
+        );
+    }
+}

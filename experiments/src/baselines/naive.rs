@@ -5,7 +5,7 @@ use bedrock_sim::Simulator;
 use rand::RngExt;
 use tokio::time::{Duration, sleep};
 use tower::{ServiceExt, service_fn, util::BoxCloneService};
-use tower_bedrock::{HasFault, Target};
+use tower_bedrock::{HasFault, Priority, Target};
 
 use crate::{
     job::{Job, Subject},
@@ -19,6 +19,27 @@ const ATTEMPTS: u32 = 5;
 #[must_use]
 pub fn five_attempts(simulator: &Simulator, target: Target, seed: u64) -> Subject {
     looping(simulator, target, seed, ATTEMPTS)
+}
+
+/// A client that calls one model in such a loop, and then another in a second one.
+#[must_use]
+pub fn five_attempts_each(
+    simulator: &Simulator,
+    first: Target,
+    second: Target,
+    seed: u64,
+) -> Subject {
+    let first = looping(simulator, first, seed, ATTEMPTS);
+    let second = looping(simulator, second, seed.wrapping_add(1), ATTEMPTS);
+    BoxCloneService::new(service_fn(move |job: Job| {
+        let (first, second) = (first.clone(), second.clone());
+        async move {
+            match first.oneshot(job).await {
+                Ok(()) => Ok(()),
+                Err(_) => second.oneshot(job).await,
+            }
+        }
+    }))
 }
 
 /// A client that calls Bedrock once.
@@ -35,7 +56,11 @@ fn looping(simulator: &Simulator, target: Target, seed: u64, attempts: u32) -> S
         async move {
             let mut attempt = 0;
             loop {
-                let fault = match bedrock.clone().oneshot(job.to(&target)).await {
+                let fault = match bedrock
+                    .clone()
+                    .oneshot(job.to(&target, Priority::Normal))
+                    .await
+                {
                     Ok(_) => return Ok(()),
                     Err(error) => error.fault().kind(),
                 };

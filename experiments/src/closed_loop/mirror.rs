@@ -10,7 +10,7 @@ use tokio::{
     time::{Duration, sleep},
 };
 use tower::{Service, service_fn, util::BoxCloneService};
-use tower_bedrock::{FaultKind, HasFault, Target};
+use tower_bedrock::{FaultKind, HasFault, Priority, Target};
 
 use crate::job::{Job, Subject};
 
@@ -29,7 +29,7 @@ pub(super) fn mirror(simulator: &Simulator, target: Target) -> Subject {
                 sleep(LOOK).await;
             }
             // It is admitted when it is first polled; only then is it the next one's turn.
-            let mut call = pin!(simulator.service().call(job.to(&target)));
+            let mut call = pin!(simulator.service().call(job.to(&target, Priority::Normal)));
             let first = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
             drop(turn);
             let answer = match first {

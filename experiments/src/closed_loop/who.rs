@@ -47,6 +47,10 @@ impl Who {
         }
     }
 
+    pub(super) const fn is_ours(self) -> bool {
+        matches!(self, Self::Quota | Self::QuotaBucket | Self::QuotaUnknown)
+    }
+
     pub(super) fn subject(self, simulator: &Simulator, seed: u64) -> Result<Subject> {
         let target = world::target(PRIMARY)?;
         let ours = || Ours::new(simulator.clone(), target.clone(), seed);

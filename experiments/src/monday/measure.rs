@@ -30,6 +30,8 @@ pub(super) struct Figures {
 pub(super) struct Rush {
     /// Share of the calls that came, answered in time.
     pub(super) answered: Estimate,
+    /// Share of the costliest fifth of them, answered in time.
+    pub(super) costliest_answered: f64,
     pub(super) throttles_per_answer: f64,
     /// Share of the calls sent to Bedrock that brought no answer in time.
     pub(super) sent_in_vain: f64,
@@ -106,8 +108,7 @@ impl Rush {
             };
             entries
                 .filter(|entry| ended(entry) && what(entry))
-                .map(|entry| entry.settled as f64)
-                .sum()
+                .fold(0.0, |sum, entry| sum + entry.settled as f64)
         };
         let quota = runs.len() as f64 * TOKENS_PER_MINUTE as f64 * (morning.calm - morning.rush);
         let waits: Vec<f64> = runs
@@ -121,6 +122,7 @@ impl Rush {
                 runs.iter()
                     .map(|run| ratio(answers(run), samples(run).len() as f64)),
             ),
+            costliest_answered: costliest_answered(runs.iter().flat_map(samples).collect()),
             throttles_per_answer: ratio(count(&is_throttled), count(&is_answered)),
             sent_in_vain: 1.0 - ratio(count(&is_answered), sent.len() as f64),
             quota_used: charged(&|entry| entry.model == PRIMARY) / quota,
@@ -155,6 +157,17 @@ impl Whole {
 
 fn is_answered(entry: &LedgerEntry) -> bool {
     entry.outcome == "ok"
+}
+
+/// The share of the costliest fifth that was answered.
+fn costliest_answered(mut samples: Vec<Sample>) -> f64 {
+    samples.sort_by_key(|sample| sample.job.cost());
+    let costliest = &samples[samples.len() - samples.len() / 5..];
+    let answered = costliest
+        .iter()
+        .filter(|sample| sample.result.is_ok())
+        .count();
+    ratio(answered as f64, costliest.len() as f64)
 }
 
 /// How many of the events, whose times are in seconds, fall into each minute of a run.

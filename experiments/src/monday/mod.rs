@@ -1,6 +1,7 @@
-//! Monday, nine o'clock: everybody comes at once, and most of them will have to wait.
+//! Monday, nine o'clock: everybody comes at once, and there is not enough for all.
 
 mod measure;
+mod page;
 mod who;
 
 use anyhow::Result;
@@ -12,12 +13,10 @@ use self::{
     who::Who,
 };
 use crate::{
-    Options, Report, Table,
+    Options, Report,
     job::{Job, MEAN_COST, draw},
     load::{open_loop, poisson},
-    plot::{Chart, Line},
     run::{each, randomness, simulate},
-    table::thousands,
     world,
 };
 
@@ -38,6 +37,11 @@ struct Morning {
 ///
 /// What a builder or the simulator objects to.
 pub fn run(options: &Options) -> Result<Report> {
+    Ok(page::of(&measure(options)?, options.seed))
+}
+
+/// What each client's morning comes to.
+fn measure(options: &Options) -> Result<Vec<(Who, Figures)>> {
     let morning = options.size(
         Morning {
             rush: 10.0,
@@ -46,55 +50,26 @@ pub fn run(options: &Options) -> Result<Report> {
         },
         Morning {
             rush: 1.0,
-            calm: 3.0,
-            end: 5.0,
+            calm: 2.5,
+            end: 3.0,
         },
     );
-    let seeds = options.seeds(options.size(5, 1));
+    let seeds = options.seeds(options.size(10, 1));
     let cases: Vec<(Who, u64)> = Who::ALL
         .iter()
         .flat_map(|who| seeds.iter().map(|seed| (*who, *seed)))
         .collect();
     let runs = each(&cases, |(who, seed)| {
-        simulate(*seed, one(*who, *seed, morning, WindowShape::Sliding))
+        simulate(*seed, one(*who, *seed, morning))
     })?;
-    let figures: Vec<(Who, Figures)> = Who::ALL
-        .into_iter()
-        .zip(
-            runs.chunks(seeds.len())
-                .map(|runs| Figures::of(runs, morning)),
-        )
-        .collect();
-
-    Ok(Report {
-        name: "monday",
-        title: "Monday, nine o'clock",
-        setup: SETUP.into(),
-        tables: vec![
-            (
-                "The rush: calls that came while ten times the quota was asked for".into(),
-                rush_table(&figures),
-            ),
-            (
-                "The whole morning, calm before and after included".into(),
-                morning_table(&figures),
-            ),
-        ],
-        findings: FINDINGS.into(),
-        charts: vec![
-            chart(&figures, "Answered in time", "calls a minute", |f| {
-                &f.answers_by_minute
-            }),
-            chart(&figures, "Throttled", "429s a minute", |f| {
-                &f.throttled_by_minute
-            }),
-        ],
-        seed: options.seed,
-    })
+    let figures = runs
+        .chunks(seeds.len())
+        .map(|runs| Figures::of(runs, morning));
+    Ok(Who::ALL.into_iter().zip(figures).collect())
 }
 
-async fn one(who: Who, seed: u64, morning: Morning, shape: WindowShape) -> Result<Run> {
-    let simulator = world::account(seed, shape)?;
+async fn one(who: Who, seed: u64, morning: Morning) -> Result<Run> {
+    let simulator = world::account(seed, WindowShape::Sliding)?;
     let subject = who.subject(&simulator, seed)?;
     let samples = open_loop(&subject, jobs(seed, morning)?, PATIENCE).await?;
     Ok(Run {
@@ -118,77 +93,35 @@ fn jobs(seed: u64, morning: Morning) -> Result<Vec<(Duration, Job)>> {
     Ok(jobs)
 }
 
-fn rush_table(figures: &[(Who, Figures)]) -> Table {
-    let mut table = Table::new([
-        "",
-        "answered in 60 s",
-        "429s an answer",
-        "calls sent in vain",
-        "quota used",
-        "its stand-in's",
-        "charged for nothing",
-        "p50 wait",
-        "p99 wait",
-    ]);
-    for (who, figures) in figures {
-        let rush = &figures.rush;
-        table.row([
-            who.name().to_owned(),
-            format!("{:.1}%", 100.0 * rush.answered.mean),
-            format!("{:.2}", rush.throttles_per_answer),
-            format!("{:.1}%", 100.0 * rush.sent_in_vain),
-            format!("{:.1}%", 100.0 * rush.quota_used),
-            format!("{:.1}%", 100.0 * rush.fallback_used),
-            format!("{:.1}%", 100.0 * rush.wasted),
-            format!("{:.1} s", rush.p50),
-            format!("{:.1} s", rush.p99),
-        ]);
-    }
-    table
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::baselines::sdk::Retries;
 
-fn morning_table(figures: &[(Who, Figures)]) -> Table {
-    let mut table = Table::new([
-        "",
-        "calls made",
-        "answered in 60 s",
-        "calls sent",
-        "429s",
-        "abandoned by their client",
-    ]);
-    for (who, figures) in figures {
-        let whole = &figures.whole;
-        table.row([
-            who.name().to_owned(),
-            thousands(whole.made),
-            format!(
-                "{} ± {}",
-                thousands(whole.answers.mean),
-                thousands(whole.answers.standard_error)
-            ),
-            thousands(whole.sent),
-            thousands(whole.throttles),
-            thousands(whole.abandoned),
-        ]);
-    }
-    table
-}
+    #[test]
+    fn each_layer_buys_what_the_page_says() {
+        let figures = measure(&Options::QUICK).unwrap();
+        let again = measure(&Options::QUICK).unwrap();
+        let page = |figures: &[_]| page::of(figures, 1).markdown();
+        assert_eq!(page(&figures), page(&again));
 
-fn chart(figures: &[(Who, Figures)], title: &str, y: &str, of: fn(&Figures) -> &Vec<f64>) -> Chart {
-    let lines = figures.iter().map(|(who, figures)| {
-        let points = of(figures)
-            .iter()
-            .enumerate()
-            .map(|(minute, value)| (minute as f64 + 0.5, *value));
-        Line::new(who.name(), points)
-    });
-    Chart {
-        title: title.into(),
-        x: "minutes".into(),
-        y: y.into(),
-        lines: lines.collect(),
+        let of = |who| {
+            &figures
+                .iter()
+                .find(|(other, _)| *other == who)
+                .unwrap()
+                .1
+                .rush
+        };
+        let (naive, quota) = (of(Who::FiveAttempts), of(Who::QuotaShortly));
+        assert!(naive.throttles_per_answer > 20.0);
+        assert!(of(Who::Sdk(Retries::Standard)).throttles_per_answer > 3.0);
+        assert!(quota.throttles_per_answer < 0.1);
+        assert!(quota.sent_in_vain < 0.05);
+        assert!(quota.quota_used > 0.85);
+        assert!(quota.p99 < naive.p99);
+        let fallback = of(Who::Fallback);
+        assert!(fallback.answered.mean > 1.5 * quota.answered.mean);
+        assert!(fallback.p50 < of(Who::FiveAttemptsEach).p50);
     }
 }
-
-const SETUP: &str = "todo";
-const FINDINGS: &str = "todo";

@@ -3,78 +3,115 @@
 use anyhow::Result;
 use bedrock_sim::Simulator;
 use tokio::time::Duration;
-use tower_bedrock::quota::Window;
-use tower_bedrock::retry::Policy;
+use tower_bedrock::{
+    Priority,
+    quota::{LimiterBuilder, Window},
+    retry::Policy,
+};
 
 use crate::{
     baselines::{naive, sdk},
-    job::Subject,
+    job::{Job, Subject},
     ours::{Ours, tokens_per_minute},
     world::{self, FALLBACK, PRIMARY, TOKENS_PER_MINUTE},
 };
 
-/// A call that waits for longer is not answered within 60 seconds: an answer takes 13 at most.
-const IN_TIME: Duration = Duration::from_secs(40);
+/// How long a call waits for quota where a queue is to be kept short: who waits longer is told at once.
+const SHORTLY: Duration = Duration::from_secs(5);
+
+/// A prompt of at most so many bytes is short: some 400 tokens, or a fifth of all prompts.
+const SHORT: u64 = 1_800;
 
 /// A client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
     Once,
-    Naive,
+    FiveAttempts,
+    FiveAttemptsEach,
     Sdk(sdk::Retries),
     Retry,
     Breaker,
     Quota,
-    QuotaInTime,
+    QuotaShortly,
     Fallback,
+    ShortFirst,
 }
 
 impl Who {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Once,
-        Self::Naive,
+        Self::FiveAttempts,
+        Self::FiveAttemptsEach,
         Self::Sdk(sdk::Retries::Standard),
         Self::Sdk(sdk::Retries::Adaptive),
         Self::Retry,
         Self::Breaker,
         Self::Quota,
-        Self::QuotaInTime,
+        Self::QuotaShortly,
+        Self::Fallback,
+        Self::ShortFirst,
+    ];
+
+    /// Those that are drawn.
+    pub(super) const DRAWN: [Self; 6] = [
+        Self::FiveAttempts,
+        Self::FiveAttemptsEach,
+        Self::Sdk(sdk::Retries::Standard),
+        Self::Sdk(sdk::Retries::Adaptive),
+        Self::QuotaShortly,
         Self::Fallback,
     ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Once => "no retry",
-            Self::Naive => "five-attempt loop",
+            Self::FiveAttempts => "five-attempt loop",
+            Self::FiveAttemptsEach => "five-attempt loop on each model",
             Self::Sdk(retries) => retries.name(),
             Self::Retry => "ours: retry",
             Self::Breaker => "ours: + breaker",
             Self::Quota => "ours: + quota",
-            Self::QuotaInTime => "ours: + quota, 40 s at most",
+            Self::QuotaShortly => "ours: + quota, 5 s at most",
             Self::Fallback => "ours: + fallback",
+            Self::ShortFirst => "ours: + short prompts first",
         }
     }
 
     pub(super) fn subject(self, simulator: &Simulator, seed: u64) -> Result<Subject> {
-        let target = world::target(PRIMARY)?;
-        let retry = || Ours::new(simulator.clone(), target.clone(), seed).retry(Policy::default());
-        let limiter = || tokens_per_minute(TOKENS_PER_MINUTE, Window::Sliding);
+        let (primary, fallback) = (world::target(PRIMARY)?, world::target(FALLBACK)?);
+        let retry = || Ours::new(simulator.clone(), primary.clone(), seed).retry(Policy::default());
+        let breaker = || retry().breaker(|b| b);
+        let in_turn = |limiter| breaker().quota(limiter);
+        let all = || in_turn(shortly()).fallback(fallback.clone(), SHORTLY);
         match self {
-            Self::Once => Ok(naive::once(simulator, target)),
-            Self::Naive => Ok(naive::five_attempts(simulator, target, seed)),
-            Self::Sdk(retries) => sdk::client(simulator, &target, retries),
+            Self::Once => Ok(naive::once(simulator, primary)),
+            Self::FiveAttempts => Ok(naive::five_attempts(simulator, primary, seed)),
+            Self::FiveAttemptsEach => Ok(naive::five_attempts_each(
+                simulator, primary, fallback, seed,
+            )),
+            Self::Sdk(retries) => sdk::client(simulator, &primary, retries),
             Self::Retry => retry().build(),
-            Self::Breaker => retry().breaker(|b| b).build(),
-            Self::Quota => retry().breaker(|b| b).quota(limiter()).build(),
-            Self::QuotaInTime => retry()
-                .breaker(|b| b)
-                .quota(limiter().max_wait(IN_TIME))
-                .build(),
-            Self::Fallback => retry()
-                .breaker(|b| b)
-                .quota(limiter().max_wait(IN_TIME))
-                .fallback(world::target(FALLBACK)?, Duration::from_secs(5))
-                .build(),
+            Self::Breaker => breaker().build(),
+            Self::Quota => in_turn(mirror()).build(),
+            Self::QuotaShortly => in_turn(shortly()).build(),
+            Self::Fallback => all().build(),
+            Self::ShortFirst => all().priority(short_first).build(),
         }
+    }
+}
+
+fn mirror() -> LimiterBuilder {
+    tokens_per_minute(TOKENS_PER_MINUTE, Window::Sliding)
+}
+
+fn shortly() -> LimiterBuilder {
+    mirror().max_wait(SHORTLY)
+}
+
+fn short_first(job: &Job) -> Priority {
+    if job.bytes <= SHORT {
+        Priority::Interactive
+    } else {
+        Priority::Normal
     }
 }

@@ -1,6 +1,7 @@
 //! Every kind of fault for five minutes, then health again.
 
 mod measure;
+mod page;
 mod who;
 
 use anyhow::Result;
@@ -12,12 +13,10 @@ use self::{
     who::Who,
 };
 use crate::{
-    Options, Report, Table,
+    Options, Report,
     job::{MEAN_COST, draw},
     load::{open_loop, poisson},
-    plot::{Chart, Line},
     run::{each, randomness, simulate},
-    stats::ratio,
     world,
 };
 
@@ -44,6 +43,11 @@ type Case = (FaultName, Who, u64);
 ///
 /// What a builder or the simulator objects to.
 pub fn run(options: &Options) -> Result<Report> {
+    Ok(page::of(&measure(options)?, options.seed))
+}
+
+/// What each client comes to under each kind of fault, in the order of [`Who::ALL`].
+fn measure(options: &Options) -> Result<Vec<(FaultName, Vec<Figures>)>> {
     let plan = options.size(
         Plan {
             from: 300,
@@ -52,8 +56,8 @@ pub fn run(options: &Options) -> Result<Report> {
         },
         Plan {
             from: 60,
-            until: 180,
-            end: 420,
+            until: 120,
+            end: 360,
         },
     );
     let kinds: Vec<FaultName> = options.size(
@@ -73,43 +77,18 @@ pub fn run(options: &Options) -> Result<Report> {
     let runs = each(&cases, |(kind, who, seed)| {
         simulate(*seed, one(*kind, *who, *seed, plan))
     })?;
+    let by_client = |runs: &[Run]| runs.chunks(seeds.len()).map(Figures::of).collect();
     let figures: Vec<Vec<Figures>> = runs
         .chunks(seeds.len() * Who::ALL.len())
-        .map(|runs| runs.chunks(seeds.len()).map(Figures::of).collect())
+        .map(by_client)
         .collect();
-    let shown = kinds
-        .iter()
-        .position(|kind| *kind == FaultName::Unavailable)
-        .unwrap_or_default();
-
-    Ok(Report {
-        name: "outage",
-        title: "Outage and recovery",
-        setup: SETUP.into(),
-        tables: vec![
-            ("Over all kinds of fault".into(), summary(&figures)),
-            (
-                "Calls sent into the outage for each that was made while it lasted".into(),
-                by_kind(&kinds, &figures, |f| format!("{:.2}", f.sent_per_call)),
-            ),
-            (
-                "Seconds from its end until 95% are answered again (the mean of the runs; \"never\" where one did not recover)".into(),
-                by_kind(&kinds, &figures, Figures::recovery_text),
-            ),
-            (
-                "Share of the calls made while it lasted that were answered in time".into(),
-                by_kind(&kinds, &figures, |f| format!("{:.2}", f.answered_within)),
-            ),
-        ],
-        findings: FINDINGS.into(),
-        charts: vec![chart("503s from minute 5 to minute 10", &figures[shown])],
-        seed: options.seed,
-    })
+    Ok(kinds.into_iter().zip(figures).collect())
 }
 
 async fn one(kind: FaultName, who: Who, seed: u64, plan: Plan) -> Result<Run> {
     let simulator = account(seed)?;
     simulator.add_fault(FaultSpec {
+        model: world::PRIMARY.into(),
         from_ms: Some(plan.from * 1_000),
         until_ms: Some(plan.until * 1_000),
         ..FaultSpec::new(kind)
@@ -142,83 +121,33 @@ fn account(seed: u64) -> Result<Simulator> {
     )
 }
 
-fn by_kind(
-    kinds: &[FaultName],
-    figures: &[Vec<Figures>],
-    cell: impl Fn(&Figures) -> String,
-) -> Table {
-    let mut table = Table::new(std::iter::once("").chain(Who::ALL.iter().map(|who| who.name())));
-    for (kind, row) in kinds.iter().zip(figures) {
-        table.row(std::iter::once(kind_name(*kind)).chain(row.iter().map(&cell)));
-    }
-    table
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn summary(figures: &[Vec<Figures>]) -> Table {
-    let mut table = Table::new([
-        "",
-        "sent for each call made",
-        "answered while it lasts",
-        "mean recovery",
-        "longest recovery",
-        "collapsed runs",
-    ]);
-    for (column, who) in Who::ALL.iter().enumerate() {
-        let all: Vec<&Figures> = figures.iter().map(|row| &row[column]).collect();
-        let mean =
-            |of: &dyn Fn(&Figures) -> f64| ratio(all.iter().map(|f| of(f)).sum(), all.len() as f64);
-        let recoveries: Vec<f64> = all
-            .iter()
-            .flat_map(|f| &f.recoveries)
-            .copied()
-            .flatten()
-            .collect();
-        let runs: usize = all.iter().map(|f| f.recoveries.len()).sum();
-        let collapsed: usize = all.iter().map(|f| f.collapsed).sum();
-        table.row([
-            who.name().to_owned(),
-            format!("{:.2}", mean(&|f| f.sent_per_call)),
-            format!("{:.1}%", 100.0 * mean(&|f| f.answered_within)),
-            format!(
-                "{:.0} s",
-                ratio(recoveries.iter().sum(), recoveries.len() as f64)
-            ),
-            format!("{:.0} s", recoveries.iter().copied().fold(0.0, f64::max)),
-            format!("{collapsed} of {runs}"),
-        ]);
-    }
-    table
-}
+    #[test]
+    fn the_breaker_takes_the_load_off_and_the_fallback_answers() {
+        let kinds = measure(&Options::QUICK).unwrap();
+        let again = measure(&Options::QUICK).unwrap();
+        let page = |kinds: &[_]| page::of(kinds, 1).markdown();
+        assert_eq!(page(&kinds), page(&again));
 
-fn chart(title: &str, figures: &[Figures]) -> Chart {
-    let lines = Who::ALL.iter().zip(figures).map(|(who, figures)| {
-        Line::new(
-            who.name(),
-            figures
-                .goodput
+        let of = |who| {
+            let column = Who::ALL.iter().position(|other| *other == who).unwrap();
+            &kinds[0].1[column]
+        };
+        assert!(of(Who::Breaker).sent_per_call < 0.3);
+        assert!(of(Who::TunedBreaker).sent_per_call < 0.5);
+        assert!(of(Who::Once).sent_per_call > 0.9);
+        assert!(of(Who::Fallback).answered_within > 0.8);
+        assert!(of(Who::Quota).answered_within < 0.2);
+        assert_eq!(
+            kinds[0]
+                .1
                 .iter()
-                .map(|(second, share)| (second / 60.0, *share)),
-        )
-    });
-    Chart {
-        title: title.into(),
-        x: "minutes".into(),
-        y: "share of the calls that came, answered in time".into(),
-        lines: lines.collect(),
+                .map(|figures| figures.collapsed)
+                .sum::<usize>(),
+            0
+        );
     }
 }
-
-/// As the simulator's control interface spells it.
-fn kind_name(kind: FaultName) -> String {
-    let mut name = String::new();
-    for letter in format!("{kind:?}").chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_lowercase());
-    }
-    name
-}
-
-const SETUP: &str = "todo";
-const FINDINGS: &str = "todo";

@@ -13,7 +13,7 @@ use crate::{
     baselines::{naive, sdk},
     job::Subject,
     ours::{Ours, tokens_per_minute},
-    world::{self, PRIMARY},
+    world::{self, FALLBACK, PRIMARY},
 };
 
 /// An answer takes 13 seconds at most.
@@ -21,6 +21,9 @@ const ATTEMPT: Duration = Duration::from_secs(30);
 
 /// A call that waits for longer is not answered within 60 seconds.
 const IN_TIME: Duration = Duration::from_secs(40);
+
+/// The longest wait for which a call is not sent to the other model.
+const SHORTLY: Duration = Duration::from_secs(5);
 
 /// A client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +34,8 @@ pub(super) enum Who {
     Retry,
     Breaker,
     TunedBreaker,
-    Stack,
+    Quota,
+    Fallback,
 }
 
 impl Who {
@@ -39,12 +43,12 @@ impl Who {
         Self::Once,
         Self::Naive,
         Self::Sdk(sdk::Retries::Standard),
-        Self::Sdk(sdk::Retries::Standard2026),
         Self::Sdk(sdk::Retries::Adaptive),
         Self::Retry,
         Self::Breaker,
         Self::TunedBreaker,
-        Self::Stack,
+        Self::Quota,
+        Self::Fallback,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -53,26 +57,30 @@ impl Who {
             Self::Naive => "five-attempt loop",
             Self::Sdk(retries) => retries.name(),
             Self::Retry => "ours: retry",
-            Self::Breaker => "ours: retry, breaker",
-            Self::TunedBreaker => "ours: retry, tuned breaker",
-            Self::Stack => "ours: retry, tuned breaker, quota",
+            Self::Breaker => "ours: + breaker",
+            Self::TunedBreaker => "ours: + tuned breaker",
+            Self::Quota => "ours: + quota",
+            Self::Fallback => "ours: + fallback",
         }
     }
 
     pub(super) fn subject(self, simulator: &Simulator, seed: u64) -> Result<Subject> {
         let target = world::target(PRIMARY)?;
-        let ours = Ours::new(simulator.clone(), target.clone(), seed).attempt_timeout(ATTEMPT)?;
-        let retry = || ours.retry(Policy::default());
+        let ours = Ours::new(simulator.clone(), target.clone(), seed);
+        let ours = ours.attempt_timeout(ATTEMPT)?.retry(Policy::default());
+        let mirror = tokens_per_minute(TOKENS_PER_MINUTE, Window::Sliding).max_wait(IN_TIME);
         match self {
             Self::Once => Ok(naive::once(simulator, target)),
             Self::Naive => Ok(naive::five_attempts(simulator, target, seed)),
             Self::Sdk(retries) => sdk::client(simulator, &target, retries),
-            Self::Retry => retry().build(),
-            Self::Breaker => retry().breaker(|b| b).build(),
-            Self::TunedBreaker => retry().breaker(tuned).build(),
-            Self::Stack => retry()
+            Self::Retry => ours.build(),
+            Self::Breaker => ours.breaker(|b| b).build(),
+            Self::TunedBreaker => ours.breaker(tuned).build(),
+            Self::Quota => ours.breaker(tuned).quota(mirror).build(),
+            Self::Fallback => ours
                 .breaker(tuned)
-                .quota(tokens_per_minute(TOKENS_PER_MINUTE, Window::Sliding).max_wait(IN_TIME))
+                .quota(mirror)
+                .fallback(world::target(FALLBACK)?, SHORTLY)
                 .build(),
         }
     }

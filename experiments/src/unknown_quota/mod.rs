@@ -1,5 +1,7 @@
 //! One quota that nobody has been told of, shared by processes that do not talk to one another.
 
+mod page;
+
 use anyhow::{Context as _, Result};
 use bedrock_sim::{LedgerEntry, ModelSettings, Simulator, WindowShape};
 use tokio::{
@@ -9,14 +11,13 @@ use tokio::{
 use tower_bedrock::retry::Policy;
 
 use crate::{
-    Options, Report, Table,
+    Options, Report,
     baselines::sdk,
     job::{Job, Subject, draw},
     load::attend,
     ours::{Ours, nothing_known},
-    plot::{Chart, Line},
     run::{each, randomness, simulate},
-    stats::{estimate, ratio},
+    stats::ratio,
     world::{self, PRIMARY, came, is_throttled},
 };
 
@@ -81,6 +82,13 @@ enum Bucket {
 }
 
 impl Bucket {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Second => "a second's worth",
+            Self::Minute => "a minute's worth",
+        }
+    }
+
     /// How much faster than the clock the simulator's time runs. Its quotas are by the minute; where that is
     /// to be a second, its minutes last one.
     const fn time_scale(self) -> u64 {
@@ -139,6 +147,17 @@ struct Run {
 ///
 /// What a builder or the simulator objects to.
 pub fn run(options: &Options) -> Result<Report> {
+    Ok(page::of(&measure(options)?, options.seed))
+}
+
+/// What everybody comes to by a plan, under each kind of bucket.
+#[derive(Clone, Debug)]
+struct Measured {
+    plan: Plan,
+    groups: Vec<(Bucket, Vec<Group>)>,
+}
+
+fn measure(options: &Options) -> Result<Measured> {
     let plan = options.size(
         Plan {
             from: 120,
@@ -147,38 +166,33 @@ pub fn run(options: &Options) -> Result<Report> {
             end: 1_500,
         },
         Plan {
-            from: 60,
-            doubles: 240,
-            halves: 300,
-            end: 360,
+            from: 15,
+            doubles: 35,
+            halves: 45,
+            end: 55,
         },
     );
     let seeds = options.seeds(options.size(2, 1));
-    let measured = |bucket| measure(bucket, &seeds, plan);
-    let (second, minute) = (measured(Bucket::Second)?, measured(Bucket::Minute)?);
-    let mut of_second = table(&second);
-    for known in KNOWN {
-        of_second.row(known);
-    }
-    Ok(Report {
-        name: "unknown-quota",
-        title: "A quota that nobody was told of",
-        setup: SETUP.into(),
-        tables: vec![
-            ("A second's worth can be saved up".into(), of_second),
-            ("A minute's worth can be saved up".into(), table(&minute)),
-        ],
-        findings: FINDINGS.into(),
-        charts: vec![
-            chart("A second's worth saved up", &second, plan),
-            chart("A minute's worth saved up", &minute, plan),
-        ],
-        seed: options.seed,
-    })
+    let buckets = options.size(
+        [Bucket::Second, Bucket::Minute].as_slice(),
+        &[Bucket::Second],
+    );
+    let groups = (buckets.iter())
+        .map(|bucket| Ok((*bucket, groups(*bucket, &seeds, plan)?)))
+        .collect::<Result<_>>()?;
+    Ok(Measured { plan, groups })
+}
+
+/// The runs of one client in so many processes.
+#[derive(Clone, Debug)]
+struct Group {
+    who: Who,
+    processes: u64,
+    runs: Vec<Run>,
 }
 
 /// The runs of each client with each number of processes.
-fn measure(bucket: Bucket, seeds: &[u64], plan: Plan) -> Result<Vec<(Who, u64, Vec<Run>)>> {
+fn groups(bucket: Bucket, seeds: &[u64], plan: Plan) -> Result<Vec<Group>> {
     let mut cases = Vec::new();
     for who in Who::ALL {
         for processes in PROCESSES {
@@ -196,70 +210,13 @@ fn measure(bucket: Bucket, seeds: &[u64], plan: Plan) -> Result<Vec<(Who, u64, V
         .step_by(seeds.len())
         .zip(runs.chunks(seeds.len()));
     Ok(groups
-        .map(|(case, runs)| (case.who, case.processes, runs.to_vec()))
+        .map(|(case, runs)| Group {
+            who: case.who,
+            processes: case.processes,
+            runs: runs.to_vec(),
+        })
         .collect())
 }
-
-fn table(groups: &[(Who, u64, Vec<Run>)]) -> Table {
-    let mut table = Table::new([
-        "",
-        "processes",
-        "quota used",
-        "429s an answer",
-        "back after doubling",
-        "back after halving",
-    ]);
-    for (who, processes, runs) in groups {
-        let of = |of: fn(&Run) -> f64| estimate(runs.iter().map(of));
-        table.row([
-            who.name().to_owned(),
-            processes.to_string(),
-            format!("{:.1}%", 100.0 * of(|run| run.utilisation).mean),
-            format!("{:.4}", of(|run| run.throttles_per_success).mean),
-            slowest(runs, |run| run.after_doubling),
-            slowest(runs, |run| run.after_halving),
-        ]);
-    }
-    table
-}
-
-fn chart(title: &str, groups: &[(Who, u64, Vec<Run>)], plan: Plan) -> Chart {
-    let of_ten = groups.iter().filter(|(_, processes, _)| *processes == 10);
-    let lines = of_ten.map(|(who, _, runs)| {
-        let points = runs[0].rate.iter().enumerate();
-        Line::new(
-            who.name(),
-            points.map(|(index, rate)| ((index as u64 * WINDOW) as f64 / 60.0, *rate)),
-        )
-    });
-    Chart {
-        title: format!(
-            "{title}: ten processes, a quota of 10, from minute {} of 20, from minute {} of 10 again",
-            plan.doubles / 60,
-            plan.halves / 60,
-        ),
-        x: "minutes".into(),
-        y: "answers a second".into(),
-        lines: lines.collect(),
-    }
-}
-
-/// What AWS's adaptive retry is known to reach, and the goal.
-const KNOWN: [[&str; 6]; 6] = [
-    [
-        "known: AWS's adaptive retry",
-        "1",
-        "97.2%",
-        "0.0320",
-        "",
-        "",
-    ],
-    ["", "10", "91.8%", "0.0070", "", ""],
-    ["", "40", "83.9%", "0.0060", "", ""],
-    ["goal", "1", "98.0%", "0.0060", "30 s", "30 s"],
-    ["", "10", "98.0%", "0.0060", "30 s", "30 s"],
-    ["", "40", "98.0%", "0.0060", "30 s", "30 s"],
-];
 
 async fn one(case: Case, plan: Plan) -> Result<Run> {
     let simulator = case.bucket.simulator(case.seed)?;
@@ -345,13 +302,31 @@ impl Run {
     }
 }
 
-fn slowest(runs: &[Run], of: fn(&Run) -> Option<f64>) -> String {
-    let all: Option<Vec<f64>> = runs.iter().map(of).collect();
-    match all {
-        Some(all) => format!("{:.0} s", all.into_iter().fold(0.0, f64::max)),
-        None => "never".into(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_found_with_few_throttles() {
+        let measured = measure(&Options::QUICK).unwrap();
+        let again = measure(&Options::QUICK).unwrap();
+        let page = |of: &Measured| page::of(of, 1).markdown();
+        assert_eq!(page(&measured), page(&again));
+
+        let of = |who, processes| {
+            let asked = |group: &&Group| group.who == who && group.processes == processes;
+            measured.groups[0].1.iter().find(asked).unwrap()
+        };
+        // Forty processes have not found a quota of ten calls a second within seconds.
+        for processes in [1, 10] {
+            let ours = of(Who::Quota, processes);
+            assert!(
+                ours.utilisation() > 0.9,
+                "{processes}: {}",
+                ours.utilisation()
+            );
+            assert!(ours.throttles() < 0.05, "{processes}: {}", ours.throttles());
+            assert!(of(Who::FullJitter, processes).throttles() > 0.2);
+        }
     }
 }
-
-const SETUP: &str = "todo";
-const FINDINGS: &str = "todo";

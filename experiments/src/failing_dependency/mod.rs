@@ -1,5 +1,7 @@
 //! A dependency that fails independently of load: what retries cost, and what they bring.
 
+mod page;
+
 use anyhow::Result;
 use bedrock_sim::{FaultName, FaultSpec, ModelSettings, Simulator};
 use tokio::time::Duration;
@@ -7,12 +9,11 @@ use tower_bedrock::Target;
 use tower_bedrock::retry::Policy;
 
 use crate::{
-    Options, Report, Table,
+    Options, Report,
     baselines::{naive, sdk},
     job::{Subject, draw},
     load::{open_loop, poisson},
     ours::Ours,
-    plot::{Chart, Line},
     run::{each, randomness, simulate},
     stats::ratio,
     world,
@@ -52,100 +53,37 @@ struct Outcome {
     success: f64,
 }
 
+/// What came of one client, at each of the rates.
+#[derive(Clone, Debug)]
+struct Figures {
+    who: Who,
+    outcomes: Vec<Outcome>,
+}
+
 /// Runs the experiment.
 ///
 /// # Errors
 ///
 /// What a builder or the simulator objects to.
 pub fn run(options: &Options) -> Result<Report> {
-    let cases: Vec<(Who, f64)> = ALL
-        .iter()
-        .flat_map(|who| RATES.map(|rate| (*who, rate)))
+    let rates = options.size(RATES.as_slice(), &[0.3, 1.0]);
+    Ok(page::of(&measure(options, rates)?, rates, options.seed))
+}
+
+fn measure(options: &Options, rates: &[f64]) -> Result<Vec<Figures>> {
+    let cases: Vec<(Who, f64)> = (ALL.iter())
+        .flat_map(|who| rates.iter().map(|rate| (*who, *rate)))
         .collect();
     let outcomes = each(&cases, |(who, rate)| {
         simulate(options.seed, one(*who, *rate, options))
     })?;
-    let by_who = || ALL.iter().zip(outcomes.chunks(RATES.len()));
-
-    let mut table = Table::new(
-        std::iter::once("load / success at a failure rate of".to_owned())
-            .chain(RATES[1..].iter().map(|rate| format!("{rate:.1}"))),
-    );
-    for (who, outcomes) in by_who() {
-        let cells = outcomes[1..]
-            .iter()
-            .map(|o| format!("{:.2} / {:.3}", o.load, o.success));
-        table.row(std::iter::once(who.name().to_owned()).chain(cells));
-    }
-    let lines = |of: fn(&Outcome) -> f64| {
-        by_who()
-            .map(|(who, outcomes)| {
-                Line::new(
-                    who.name(),
-                    RATES.iter().copied().zip(outcomes.iter().map(of)),
-                )
-            })
-            .collect()
-    };
-    let chart = |title: &str, y: &str, of| Chart {
-        title: title.into(),
-        x: "share of attempts that fail".into(),
-        y: y.into(),
-        lines: lines(of),
-    };
-    Ok(Report {
-        name: "failing-dependency",
-        title: "A failing dependency",
-        setup: SETUP.into(),
-        tables: vec![
-            (
-                "Calls sent for each that was made, and the share of those made that were answered"
-                    .into(),
-                table,
-            ),
-            (
-                "The two points that are published, and the goal".into(),
-                published(&outcomes),
-            ),
-        ],
-        findings: FINDINGS.into(),
-        charts: vec![
-            chart("Load on the dependency", "calls sent per call made", |o| {
-                o.load
-            }),
-            chart("Calls answered", "share of calls made", |o| o.success),
-        ],
-        seed: options.seed,
-    })
-}
-
-fn published(outcomes: &[Outcome]) -> Table {
-    let mut table = Table::new([
-        "",
-        "published, 0.3",
-        "here, 0.3",
-        "published, 1.0",
-        "here, 1.0",
-    ]);
-    let known = [
-        (Who::ThreeRetries, "1.42 / .992", "4.00 / 0"),
-        (Who::Sdk(sdk::Retries::Standard), "1.39 / .972", "1.00 / 0"),
-        (Who::Sdk(sdk::Retries::Standard2026), "1.17 / .816", ""),
-        (Who::ThreeAttempts, "goal: 1.40 / .970", "goal: 1.01"),
-        (Who::FiveAttempts, "", ""),
-    ];
-    for (who, at_a_third, at_one) in known {
-        let row = ALL
-            .iter()
-            .position(|other| *other == who)
-            .unwrap_or_default();
-        let here = |column: usize| {
-            let outcome = outcomes[row * RATES.len() + column];
-            format!("{:.3} / {:.3}", outcome.load, outcome.success)
-        };
-        table.row([who.name(), at_a_third, &here(3), at_one, &here(10)]);
-    }
-    table
+    let by_who = ALL.into_iter().zip(outcomes.chunks(rates.len()));
+    Ok(by_who
+        .map(|(who, outcomes)| Figures {
+            who,
+            outcomes: outcomes.to_vec(),
+        })
+        .collect())
 }
 
 async fn one(who: Who, rate: f64, options: &Options) -> Result<Outcome> {
@@ -168,7 +106,7 @@ async fn one(who: Who, rate: f64, options: &Options) -> Result<Outcome> {
     }
     let subject = who.subject(&simulator, world::target(world::PRIMARY)?, options.seed)?;
     let mut rng = randomness(options.seed, 1);
-    let (from, until) = options.size((MINUTE, 3 * MINUTE), (MINUTE / 2, MINUTE));
+    let (from, until) = options.size((MINUTE, 3 * MINUTE), (MINUTE / 20, MINUTE / 6));
     let jobs = poisson(Duration::ZERO, until, CALLS_A_MINUTE, &mut rng)?
         .into_iter()
         .map(|at| (at, draw(&mut rng)))
@@ -201,6 +139,13 @@ impl Who {
         }
     }
 
+    const fn is_ours(self) -> bool {
+        matches!(
+            self,
+            Self::ThreeAttempts | Self::FiveAttempts | Self::WithBreaker | Self::WithRateBreaker
+        )
+    }
+
     fn subject(self, simulator: &Simulator, target: Target, seed: u64) -> Result<Subject> {
         let ours = || Ours::new(simulator.clone(), target.clone(), seed);
         match self {
@@ -227,5 +172,24 @@ impl Who {
     }
 }
 
-const SETUP: &str = "todo";
-const FINDINGS: &str = "todo";
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_keeps_the_load_down_and_most_answers() {
+        let rates = [0.3, 1.0];
+        let figures = measure(&Options::QUICK, &rates).unwrap();
+        let again = measure(&Options::QUICK, &rates).unwrap();
+        let page = |figures: &[_]| page::of(figures, &rates, 1).markdown();
+        assert_eq!(page(&figures), page(&again));
+
+        let at = |who, rate| page::outcome(&figures, &rates, who, rate).unwrap();
+        let ours = at(Who::ThreeAttempts, 0.3);
+        assert!(ours.load < 1.45 && ours.success > 0.95, "{ours:?}");
+        // What there was to spend at first is spent within the seconds that are left out.
+        assert!(at(Who::ThreeAttempts, 1.0).load < 1.05);
+        assert!(at(Who::ThreeRetries, 1.0).load > 3.0);
+        assert!(at(Who::NoRetry, 0.3).success < 0.8);
+    }
+}

@@ -1,0 +1,206 @@
+//! The page.
+
+use bedrock_sim::FaultName;
+
+use super::{Figures, Who};
+use crate::{
+    Report, Table,
+    baselines::sdk::Retries,
+    plot::{Chart, Line},
+    stats::ratio,
+};
+
+/// A kind of fault and what each client comes to under it.
+type Kind = (FaultName, Vec<Figures>);
+
+pub(super) fn of(kinds: &[Kind], seed: u64) -> Report {
+    let drawn = [
+        (FaultName::Unavailable, "503s from minute 5 to minute 10"),
+        (
+            FaultName::ThrottleTokens,
+            "Throttles from minute 5 to minute 10",
+        ),
+    ];
+    let charts = drawn.into_iter().filter_map(|(drawn, title)| {
+        let (_, figures) = kinds.iter().find(|(kind, _)| *kind == drawn)?;
+        Some(chart(title, figures))
+    });
+    Report {
+        name: "outage",
+        title: "Outage and recovery",
+        setup: SETUP.into(),
+        tables: vec![
+            ("Over all kinds of fault".into(), summary(kinds)),
+            (
+                "Calls sent into the outage for each that was made while it lasted".into(),
+                by_kind(kinds, |f| format!("{:.2}", f.sent_per_call)),
+            ),
+            (
+                "Share of the calls made while it lasted that were answered in time".into(),
+                by_kind(kinds, |f| format!("{:.2}", f.answered_within)),
+            ),
+            (
+                "Seconds from its end until 95% are answered again (the mean of the runs; \"never\" where one did not recover)".into(),
+                by_kind(kinds, Figures::recovery_text),
+            ),
+        ],
+        findings: findings(kinds),
+        charts: charts.collect(),
+        seed,
+    }
+}
+
+fn by_kind(kinds: &[Kind], cell: impl Fn(&Figures) -> String) -> Table {
+    let names = Who::ALL.iter().map(|who| who.name());
+    let mut table = Table::new(std::iter::once("").chain(names));
+    for (kind, figures) in kinds {
+        table.row(std::iter::once(kind_name(*kind)).chain(figures.iter().map(&cell)));
+    }
+    table
+}
+
+/// What one client comes to over all kinds of fault.
+struct Overall {
+    sent_per_call: f64,
+    answered_within: f64,
+    mean_recovery: f64,
+    longest_recovery: f64,
+    collapsed: usize,
+    runs: usize,
+}
+
+fn overall(kinds: &[Kind], who: Who) -> Overall {
+    let column = Who::ALL.iter().position(|other| *other == who);
+    let all: Vec<&Figures> = (kinds.iter())
+        .filter_map(|(_, figures)| figures.get(column?))
+        .collect();
+    let mean = |of: &dyn Fn(&Figures) -> f64| {
+        ratio(
+            all.iter().map(|figures| of(figures)).sum(),
+            all.len() as f64,
+        )
+    };
+    let recoveries = || all.iter().flat_map(|figures| &figures.recoveries);
+    let recovered: Vec<f64> = recoveries().copied().flatten().collect();
+    Overall {
+        sent_per_call: mean(&|figures| figures.sent_per_call),
+        answered_within: mean(&|figures| figures.answered_within),
+        mean_recovery: ratio(recovered.iter().sum(), recovered.len() as f64),
+        longest_recovery: recovered.iter().copied().fold(0.0, f64::max),
+        collapsed: all.iter().map(|figures| figures.collapsed).sum(),
+        runs: recoveries().count(),
+    }
+}
+
+fn summary(kinds: &[Kind]) -> Table {
+    let mut table = Table::new([
+        "",
+        "sent for each call made",
+        "answered while it lasts",
+        "mean recovery",
+        "longest recovery",
+        "collapsed runs",
+    ]);
+    for who in Who::ALL {
+        let overall = overall(kinds, who);
+        table.row([
+            who.name().to_owned(),
+            format!("{:.2}", overall.sent_per_call),
+            format!("{:.1}%", 100.0 * overall.answered_within),
+            format!("{:.0} s", overall.mean_recovery),
+            format!("{:.0} s", overall.longest_recovery),
+            format!("{} of {}", overall.collapsed, overall.runs),
+        ]);
+    }
+    table
+}
+
+fn chart(title: &str, figures: &[Figures]) -> Chart {
+    let lines = Who::ALL.iter().zip(figures).map(|(who, figures)| {
+        let points = figures.goodput.iter();
+        Line::new(
+            who.name(),
+            points.map(|(second, share)| (second / 60.0, 100.0 * share)),
+        )
+    });
+    Chart {
+        title: title.into(),
+        x: "minutes".into(),
+        y: "answered within 60 s, % of the calls that came in the next 30 s".into(),
+        top: None,
+        lines: lines.collect(),
+    }
+}
+
+/// As the simulator's control interface spells it.
+fn kind_name(kind: FaultName) -> String {
+    let mut name = String::new();
+    for letter in format!("{kind:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name.replace("html503", "html_503")
+        .replace("overloaded529", "overloaded_529")
+}
+
+fn findings(kinds: &[Kind]) -> String {
+    let of = |who| overall(kinds, who);
+    let sent = |who| format!("{:.2}", of(who).sent_per_call);
+    let answered = |who| format!("{:.0}%", 100.0 * of(who).answered_within);
+    let recovery = |who| format!("{:.0} s", of(who).mean_recovery);
+    let collapsed = |who| {
+        let overall = of(who);
+        format!("{} of {}", overall.collapsed, overall.runs)
+    };
+    let adaptive = Who::Sdk(Retries::Adaptive);
+    format!(
+        "\
+- **An outage of one model need not be one of the application.** With the whole stack {fallback} of the calls made
+  while it lasts are answered, by the other model; the breaker, or the quota layer where the fault is a throttle, sends them there
+  without a try on the first one. Clients with one model answer next to none, whatever they do.
+- **The breaker takes the load off.** As it comes it sends {breaker} calls for each that is made, probes included, and
+  tuned as above {tuned}. The five-attempt loop sends {naive}, the SDK's standard mode {standard}, the retry layer
+  alone {retry}: its budget runs dry in seconds, so that it adds no more than a fifth.
+- **Where the baselines win: the way back.** Who never stopped calling notices at once that the outage is over; an open
+  breaker has to find out. As it comes, with a minute between probes, that takes {breaker_back} on average; tuned,
+  with ten seconds, {tuned_back}. Nobody notices where there is a fallback ({fallback_back}).
+- **Collapse.** A client has collapsed that in the last three minutes, long after the outage, still answers less than
+  95%. The SDK's adaptive mode does so in {adaptive_collapsed} runs: five minutes of throttles have talked its rate
+  down, and it starts from there. The breaker as it comes does in {breaker_collapsed}, the tuned one in
+  {tuned_collapsed}, with the quota layer {quota_collapsed}, and the whole stack in {fallback_collapsed}.
+- **Throttles are no outage to a breaker that leaves them to the quota layer**, as the tuned one does: without a quota
+  layer it is as if there were no breaker.
+- **Slow answers are a question of judgement.** When answers take ten times as long a third of them would still be in
+  time. With 30 seconds for an attempt most of those are given up, and so are the hanging ones, early
+  enough for another model. Who has no other model and would rather wait sets a longer attempt timeout.
+",
+        fallback = answered(Who::Fallback),
+        fallback_back = recovery(Who::Fallback),
+        fallback_collapsed = collapsed(Who::Fallback),
+        breaker = sent(Who::Breaker),
+        breaker_back = recovery(Who::Breaker),
+        breaker_collapsed = collapsed(Who::Breaker),
+        tuned = sent(Who::TunedBreaker),
+        tuned_back = recovery(Who::TunedBreaker),
+        tuned_collapsed = collapsed(Who::TunedBreaker),
+        quota_collapsed = collapsed(Who::Quota),
+        naive = sent(Who::Naive),
+        standard = sent(Who::Sdk(Retries::Standard)),
+        retry = sent(Who::Retry),
+        adaptive_collapsed = collapsed(adaptive),
+    )
+}
+
+const SETUP: &str = "\
+Twenty minutes of steady load at 80% of a quota of 300,000 tokens a minute. From the fifth minute to the tenth every
+call to the model fails, in one of fifteen ways, the simulator's; then everything is as it was. An answer takes 13
+seconds at most (under `slow`, ten times as long), and whoever has none after 60 seconds goes away. A second model with
+the same quota stays well. Five seeds for each kind of fault and each client:
+
+- **five-attempt loop**: the loop of AWS's own teaching sample for Bedrock; **AWS SDK**: the SDK for Rust itself, its
+  retries as they come;
+- **ours**: the layers as they come, one more in each column, with 30 seconds for an attempt: retry; circuit breaker;
+  the breaker tuned for quick recovery, which probes every ten seconds, three calls at a time, and leaves
+  throttles to the quota layer; that and the quota layer; that and a fallback to the second model.";
