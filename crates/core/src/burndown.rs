@@ -1,5 +1,7 @@
 use wildmatch::WildMatch;
 
+use crate::ModelId;
+
 /// How many tokens of quota one output token uses up, by base model.
 ///
 /// ```
@@ -53,7 +55,9 @@ impl Burndown {
     /// The highest rate accepted. AWS's highest is 15.
     pub const MAX_RATE: u32 = 1_000;
 
-    /// Sets the rate of the base models that match a glob, before all patterns there are already.
+    /// Sets the rate of the base models that match a glob, before all patterns there are already. A
+    /// cross-Region prefix in front of the glob is passed over: a model's rate is the same whichever way it
+    /// is called.
     ///
     /// # Errors
     ///
@@ -65,7 +69,8 @@ impl Burndown {
                 rate,
             });
         }
-        self.rates.insert(0, (WildMatch::new(pattern), rate));
+        let (_, base) = ModelId::split_prefix(pattern);
+        self.rates.insert(0, (WildMatch::new(base), rate));
         Ok(self)
     }
 
@@ -87,5 +92,17 @@ impl Default for Burndown {
             .map(|(pattern, rate)| (WildMatch::new(pattern), *rate))
             .collect();
         Self { rates }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_may_be_the_id_that_is_called() {
+        let burndown = Burndown::default();
+        let burndown = burndown.with_rate("us.acme.large-*", 3).unwrap();
+        assert_eq!(burndown.rate("acme.large-2"), 3);
     }
 }

@@ -49,6 +49,21 @@ impl ModelId {
     /// The longest id accepted, in bytes: Bedrock's own limit.
     pub const MAX_LEN: usize = 2_048;
 
+    /// Takes the prefix of an inference profile off an id or a pattern of ids, and answers the way of calling
+    /// that it names.
+    ///
+    /// ```
+    /// use tower_bedrock_core::{Geography, ModelId, Route};
+    ///
+    /// let (route, base) = ModelId::split_prefix("us.amazon.nova-*");
+    /// assert_eq!((route, base), (Some(Route::Geographic(Geography::Us)), "amazon.nova-*"));
+    /// assert_eq!(ModelId::split_prefix("amazon.nova-*"), (None, "amazon.nova-*"));
+    /// ```
+    #[must_use]
+    pub fn split_prefix(id: &str) -> (Option<Route>, &str) {
+        strip_prefix(id).map_or((None, id), |(prefix, route)| (Some(route), &id[prefix..]))
+    }
+
     /// The id as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
