@@ -1,3 +1,4 @@
+use tower_bedrock_core::ModelId;
 use wildmatch::WildMatch;
 
 use crate::{Limits, QuotaKey, QuotaRoute, Window};
@@ -111,9 +112,18 @@ impl QuotaPattern {
     }
 
     /// The keys of the base models that match a glob: `*` any run of characters, `?` any one.
+    ///
+    /// A glob with the prefix of an inference profile means the base model, called that way: `us.acme.large-1`
+    /// is `acme.large-1`, [`cross_region`](Self::cross_region), and `global.acme.large-1` is the same,
+    /// [`global`](Self::global). All geographic prefixes mean the same keys: those that a Region has profiles
+    /// for share one quota.
     #[must_use]
     pub fn model(glob: &str) -> Self {
-        Self::new(ModelPattern::Glob(WildMatch::new(glob)))
+        let (route, base) = ModelId::split_prefix(glob);
+        Self {
+            route: route.map(QuotaRoute::from),
+            ..Self::new(ModelPattern::Glob(WildMatch::new(base)))
+        }
     }
 
     /// The keys of the model that Service Quotas calls so.

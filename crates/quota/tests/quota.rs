@@ -739,6 +739,34 @@ async fn polling_for_readiness_never_touches_the_inner_service() {
     response.await.unwrap().unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_pattern_may_be_the_id_that_is_called() {
+    let tokens = |tokens| Limits::new().with_tokens_per_minute(tokens);
+    let table = LimitTable::new()
+        .with(QuotaPattern::model("us.amazon.nova-lite-v1:0"), tokens(1))
+        .with(QuotaPattern::model("global.amazon.nova-*"), tokens(2))
+        .with(QuotaPattern::model("eu.*"), tokens(3))
+        .with(QuotaPattern::model("amazon.nova-lite-v1:0"), tokens(4));
+    let limiter = Limiter::new(table).unwrap();
+    for (model, expected) in [
+        ("us.amazon.nova-lite-v1:0", 1),
+        ("eu.amazon.nova-lite-v1:0", 1),
+        ("global.amazon.nova-lite-v1:0", 2),
+        ("us.amazon.nova-pro-v1:0", 3),
+        ("amazon.nova-lite-v1:0", 4),
+    ] {
+        let target = Target::parse("us-east-1", model).unwrap();
+        let free = Demand::new(0).with_max_output_tokens(0);
+        drop(limiter.try_reserve(&target, &free, &Context::new()));
+        let declared = limiter
+            .snapshot(&target)
+            .unwrap()
+            .tokens_per_minute
+            .declared;
+        assert_eq!(declared, Some(expected), "{model}");
+    }
+}
+
 /// Bedrock deducts the true input when a call starts, and what the output burns beyond that when it ends.
 #[tokio::test(start_paused = true)]
 async fn an_overshoot_leaves_the_window_a_period_after_bedrock_charged_it() {

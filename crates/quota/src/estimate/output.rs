@@ -1,6 +1,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+use tower_bedrock_core::ModelId;
 use wildmatch::WildMatch;
 
 use super::quantile::Quantile;
@@ -48,10 +49,11 @@ impl MaxOutputTokens {
     pub const UNKNOWN: u64 = 8_192;
 
     /// Sets the most output tokens of the base models that match a glob, before all patterns there are
-    /// already.
+    /// already. A cross-Region prefix in front of the glob is passed over.
     #[must_use]
     pub fn with(mut self, pattern: &str, tokens: u64) -> Self {
-        self.patterns.insert(0, (WildMatch::new(pattern), tokens));
+        let (_, base) = ModelId::split_prefix(pattern);
+        self.patterns.insert(0, (WildMatch::new(base), tokens));
         self
     }
 

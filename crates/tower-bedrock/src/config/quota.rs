@@ -7,7 +7,8 @@ use tower_bedrock_quota::{LimitTable, Limiter, Limits, QuotaLayer, QuotaPattern}
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct QuotaConfig {
-    /// A glob over base models (no cross-Region prefix). Default: every model.
+    /// A glob over base models. With a cross-Region prefix (`us.`, `global.`, ...) its limits are those of the
+    /// model called that way; a burndown rate holds for every way. Default: every model.
     pub model: Option<String>,
     /// A glob over Regions. Default: every Region.
     pub region: Option<String>,
