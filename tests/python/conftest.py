@@ -84,7 +84,7 @@ def start_gateway(folder, simulator_process):
     """Starts gateways, in front of the simulator unless told otherwise; stops them at the end of the run."""
     processes = []
 
-    def start(config=None, upstream=simulator_process.url):
+    def start(config=None, upstream=simulator_process.url, authority=None):
         number = len(processes)
         file = folder / f"gateway-{number}.toml"
         file.write_text(config or gateway_config(upstream))
@@ -93,6 +93,7 @@ def start_gateway(folder, simulator_process):
             ["--config", str(file)],
             "/readyz",
             folder / f"gateway-{number}.log",
+            authority=authority,
             # The account that the gateway calls Bedrock with.
             AWS_ACCESS_KEY_ID=ACCESS_KEY,
             AWS_SECRET_ACCESS_KEY=SECRET_KEY,

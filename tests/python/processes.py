@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -13,16 +14,18 @@ from pathlib import Path
 class Process:
     """A running program that answers HTTP."""
 
-    def __init__(self, variable, arguments, ready_path, log, **aws):
+    def __init__(self, variable, arguments, ready_path, log, authority=None, **aws):
         """Starts the program that an environment variable names, and waits until it answers `ready_path`.
 
-        `aws` is all that the program's own environment says of AWS.
+        With an `authority` it serves TLS, with a certificate of that authority's. `aws` is all that the program's own
+        environment says of AWS.
         """
         program = os.environ.get(variable)
         if not program:
             raise RuntimeError(f"{variable} is not set: run these tests by `cargo xtask test --only python`")
         self.address = free_address()
-        self.url = f"http://{self.address}"
+        self.url = f"{'https' if authority else 'http'}://{self.address}"
+        self.authority = authority
         self.log = Path(log)
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -64,12 +67,13 @@ class Process:
         self._process.wait()
 
     def _wait(self, ready_path):
+        trust = ssl.create_default_context(cafile=self.authority) if self.authority else None
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             if not self.running():
                 break
             try:
-                with urllib.request.urlopen(self.url + ready_path, timeout=1):
+                with urllib.request.urlopen(self.url + ready_path, timeout=1, context=trust):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.02)

@@ -7,7 +7,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from botocore.exceptions import ClientError
+import trustme
+from botocore.exceptions import ClientError, SSLError
 from urllib3.exceptions import HTTPError
 
 from clients import bedrock, unsigned, with_bearer_token
@@ -17,23 +18,42 @@ from processes import gateway_config
 KEY = "a key of team a"
 
 
+CLIENT = f"""
+    [[client]]
+    name = "team-a"
+    key_sha256 = "{hashlib.sha256(KEY.encode()).hexdigest()}"
+    """
+
+
 @pytest.fixture(scope="module")
 def keyed_gateway(simulator_process, start_gateway):
     """A gateway that knows its clients by their keys."""
-    digest = hashlib.sha256(KEY.encode()).hexdigest()
-    return start_gateway(
-        gateway_config(simulator_process.url)
-        + f"""
-        [[client]]
-        name = "team-a"
-        key_sha256 = "{digest}"
+    return start_gateway(gateway_config(simulator_process.url) + CLIENT)
+
+
+@pytest.fixture(scope="module", params=["tls of its own", "tls in front"])
+def front(request, simulator_process, keyed_gateway, start_gateway, start_tls_front, folder):
+    """Such a gateway by TLS: boto3 sends keys to no other."""
+    if request.param == "tls in front":
+        return start_tls_front(keyed_gateway)
+    tls = f"""
+        [tls]
+        certificate = "{folder / 'certificate.pem'}"
+        key = "{folder / 'key.pem'}"
         """
-    )
+    authority = folder / "gateway-authority.pem"
+    certify(folder, authority)
+    return start_gateway(gateway_config(simulator_process.url) + CLIENT + tls, authority=str(authority))
 
 
-@pytest.fixture(scope="module")
-def front(keyed_gateway, start_tls_front):
-    return start_tls_front(keyed_gateway)
+def certify(folder, authority):
+    """Puts a new certificate, and who vouches for it, where a gateway looks for them."""
+    issuer = trustme.CA()
+    issuer.cert_pem.write_to_path(authority)
+    certificate = issuer.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    chain = b"".join(pem.bytes() for pem in certificate.cert_chain_pems)
+    (folder / "certificate.pem").write_bytes(chain)
 
 
 @pytest.mark.parametrize("operation", ALL, ids=str)
@@ -133,6 +153,33 @@ def test_another_configuration_without_dropping_a_stream(simulator, simulator_pr
 
     names = [name for event in events for name in event]
     assert names[-1] == "metadata"
+
+
+def test_another_certificate_without_a_restart(simulator, simulator_process, start_gateway, tmp_path, monkeypatch):
+    authority = tmp_path / "authority.pem"
+    certify(tmp_path, authority)
+    tls = f"""
+        [tls]
+        certificate = "{tmp_path / 'certificate.pem'}"
+        key = "{tmp_path / 'key.pem'}"
+        """
+    gateway = start_gateway(gateway_config(simulator_process.url) + CLIENT + tls, authority=str(authority))
+    before = with_bearer_token(gateway, KEY, monkeypatch)
+    CONVERSE.call(before)
+
+    gateway.authority = str(tmp_path / "next-authority.pem")
+    certify(tmp_path, gateway.authority)
+    gateway.hang_up()
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            CONVERSE.call(with_bearer_token(gateway, KEY, monkeypatch))
+            break
+        except SSLError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    # A connection that is open goes on.
+    CONVERSE.call(before)
 
 
 def test_streams_end_well_when_the_gateway_is_told_to_end(simulator, start_gateway):

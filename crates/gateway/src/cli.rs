@@ -8,6 +8,7 @@ use tower_bedrock_core::Region;
 use crate::{
     config::{Config, Flags, InvalidConfig, UpstreamKind},
     logging::LogFormat,
+    tls,
 };
 
 /// Amazon Bedrock's runtime API, served through tower-bedrock's layers: point any AWS SDK's endpoint URL at it.
@@ -89,6 +90,10 @@ impl Cli {
         let path = path.clone();
         match fs::read_to_string(&path) {
             Ok(text) => Config::parse(&text, &flags)
+                .and_then(|config| {
+                    config.tls.as_ref().map(tls::load).transpose()?;
+                    Ok(config)
+                })
                 .map_err(|source| ConfigError::InvalidFile { path, source }),
             Err(source) => Err(ConfigError::Unreadable { path, source }),
         }
@@ -107,26 +112,35 @@ pub fn ready_message(config: &Config, address: SocketAddr, sim: Option<SocketAdd
             bound.unwrap_or(*address)
         ),
     };
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let header = if config.clients.is_empty() {
         ""
     } else {
         " -H \"authorization: Bearer $KEY\""
     };
     let boto3 = if config.clients.is_empty() {
-        boto3_call(address, config.upstream.regions.default())
+        boto3_call(scheme, address, config.upstream.regions.default())
+    } else if config.tls.is_some() {
+        "SDKs send the key that AWS_BEARER_TOKEN_BEDROCK holds. A certificate that they do not know goes into \
+         AWS_CA_BUNDLE."
+            .to_owned()
     } else {
         // boto3 refuses to send a token in the clear.
-        "SDKs send the key that AWS_BEARER_TOKEN_BEDROCK holds, and only to an https:// endpoint: have TLS \
-         terminated in front."
+        "SDKs send the key that AWS_BEARER_TOKEN_BEDROCK holds, and only to an https:// endpoint: set [tls], or \
+         have TLS terminated in front."
             .to_owned()
     };
     format!(
-        r#"bedrock-gateway is ready on http://{address}
+        r#"bedrock-gateway is ready on {scheme}://{address}
 Calls go to {upstream}.
 
 Try it:
 
-  curl -s http://{address}/model/amazon.nova-lite-v1%3A0/converse{header} \
+  curl -s {scheme}://{address}/model/amazon.nova-lite-v1%3A0/converse{header} \
     -H 'content-type: application/json' \
     -d '{{"messages": [{{"role": "user", "content": [{{"text": "Hello."}}]}}]}}'
 
@@ -135,14 +149,14 @@ Try it:
     )
 }
 
-fn boto3_call(address: SocketAddr, region: &Region) -> String {
+fn boto3_call(scheme: &str, address: SocketAddr, region: &Region) -> String {
     format!(
         r#"or, with boto3:
 
   import boto3
   # boto3 insists on credentials. The gateway does not look at them.
   keys = dict(aws_access_key_id="unused", aws_secret_access_key="unused")
-  bedrock = boto3.client("bedrock-runtime", endpoint_url="http://{address}", region_name="{region}", **keys)
+  bedrock = boto3.client("bedrock-runtime", endpoint_url="{scheme}://{address}", region_name="{region}", **keys)
   messages = [{{"role": "user", "content": [{{"text": "Hello."}}]}}]
   for event in bedrock.converse_stream(modelId="amazon.nova-lite-v1:0", messages=messages)["stream"]:
       print(event)

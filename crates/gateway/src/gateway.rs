@@ -21,6 +21,7 @@ use crate::{
     handler::Handler,
     identity, server,
     sim::Sim,
+    tls::{self, Acceptor},
     upstream::{Endpoint, InvalidToken, Limits, Signer, Upstream},
 };
 
@@ -44,6 +45,7 @@ pub struct Gateway {
     sim: Option<Sim>,
     router: Router,
     handle: Handle,
+    tls: Option<Acceptor>,
     draining: Arc<AtomicBool>,
     settings: Server,
 }
@@ -74,7 +76,7 @@ pub enum StartError {
     /// The certificates that TLS connections are checked against cannot be read.
     #[error("cannot read the system's root certificates: {0}")]
     Certificates(#[source] io::Error),
-    /// The policies cannot be as configured.
+    /// The policies, or TLS, cannot be as configured.
     #[error(transparent)]
     Config(#[from] InvalidConfig),
     /// The bearer token for Bedrock cannot be sent.
@@ -126,6 +128,9 @@ impl Gateway {
             Handler::new(&config, budget, upstream.clone()).map_err(InvalidConfig::of_stack)?;
         let router = router(handler.clone(), upstream, Arc::clone(&draining));
 
+        let tls = config.tls.as_ref().map(tls::load).transpose()?;
+        let tls = tls.map(Acceptor::new);
+
         let address = config.listen;
         let listen = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
@@ -137,7 +142,8 @@ impl Gateway {
             router,
             draining,
             settings: config.server.clone(),
-            handle: Handle::new(handler, address, config),
+            handle: Handle::new(handler, address, tls.clone(), config),
+            tls,
         })
     }
 
@@ -175,7 +181,13 @@ impl Gateway {
             shutdown.await;
             draining.store(true, Ordering::Relaxed);
         };
-        let serve = server::serve(self.listener, self.router, &self.settings, shutdown);
+        let serve = server::serve(
+            self.listener,
+            self.tls,
+            self.router,
+            &self.settings,
+            shutdown,
+        );
         match self.sim {
             Some(sim) => sim.serve_while(serve).await,
             None => {

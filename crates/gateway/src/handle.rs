@@ -6,6 +6,7 @@ use tower_bedrock::{breaker::CircuitBreakerHandle, quota::Limiter};
 use crate::{
     config::{Config, InvalidConfig},
     handler::Handler,
+    tls::{self, Acceptor},
 };
 
 /// A gateway that runs, to look into and to give another configuration. Clones are of the same one.
@@ -28,25 +29,32 @@ use crate::{
 pub struct Handle {
     handler: Handler,
     address: SocketAddr,
+    tls: Option<Acceptor>,
     /// What the gateway was started with. Held while a reload is under way, so that there is one at a time.
     started_with: Arc<Mutex<Config>>,
 }
 
 impl Handle {
-    pub(crate) fn new(handler: Handler, address: SocketAddr, config: Config) -> Self {
+    pub(crate) fn new(
+        handler: Handler,
+        address: SocketAddr,
+        tls: Option<Acceptor>,
+        config: Config,
+    ) -> Self {
         Self {
             handler,
             address,
+            tls,
             started_with: Arc::new(Mutex::new(config)),
         }
     }
 
-    /// Has calls from now on go by another configuration: its clients and its policies. Calls under way, and
+    /// Has calls from now on go by another configuration: its clients, its policies and its certificate. Calls under way, and
     /// streams, end as they began. What has not changed keeps its state: breakers, retry budgets and the
     /// levels of quotas.
     ///
     /// Returns the sections that differ from those the gateway was started with and take a restart: `listen`,
-    /// `upstream` and `server`.
+    /// `upstream`, `server`, and `tls` where there is one in only one of the two.
     ///
     /// # Errors
     ///
@@ -55,12 +63,17 @@ impl Handle {
         let started_with = self.started_with.lock();
         // The address is still the one that was bound, whatever the configuration says now.
         config.check_listener("listen", self.address)?;
+        let tls = config.tls.as_ref().map(tls::load).transpose()?;
         self.handler
             .reload(&config)
             .map_err(InvalidConfig::of_stack)?;
+        if let (Some(acceptor), Some(tls)) = (&self.tls, tls) {
+            acceptor.replace(tls);
+        }
         let differences = [
             ("listen", config.listen != started_with.listen),
             ("upstream", config.upstream != started_with.upstream),
+            ("tls", config.tls.is_some() != self.tls.is_some()),
             ("server", config.server != started_with.server),
         ];
         let differ = differences.into_iter().filter(|(_, differ)| *differ);

@@ -47,6 +47,7 @@ mod scope;
 mod server;
 mod sim;
 mod stack;
+mod tls;
 mod told;
 mod upstream;
 mod wire_error;

@@ -9,14 +9,16 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::{JoinError, JoinSet},
     time::{Duration, sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
 
-use crate::config::Server;
+use crate::{config::Server, tls::Acceptor};
 
 /// What hyper buffers of a connection's input and output, each. A request's head has to fit.
 const MAX_BUFFER: usize = 64 * 1024;
@@ -31,6 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 /// Dropping the future closes all connections.
 pub(crate) async fn serve(
     listener: TcpListener,
+    tls: Option<Acceptor>,
     router: Router,
     settings: &Server,
     shutdown: impl Future<Output = ()>,
@@ -45,7 +48,9 @@ pub(crate) async fn serve(
             () = &mut shutdown => break,
             Some(ended) = connections.join_next() => report(ended),
             (stream, permit) = accept(&listener, &room) => {
-                connections.spawn(connection(stream, permit, router.clone(), settings.clone(), drain.clone()));
+                let tls = tls.as_ref().map(Acceptor::current);
+                let serving = Serving { router: router.clone(), settings: settings.clone(), drain: drain.clone() };
+                connections.spawn(serving.connection(stream, permit, tls));
             }
         }
     }
@@ -94,40 +99,70 @@ fn of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// HTTP/1.1 alone: what AWS SDKs speak to a plain-text endpoint.
-async fn connection(
-    stream: TcpStream,
-    _permit: Option<OwnedSemaphorePermit>,
+/// What a connection is served with.
+struct Serving {
     router: Router,
     settings: Server,
-    mut drain: watch::Receiver<bool>,
-) {
-    // Events are small, and each is to arrive when it is sent.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY not set");
-    }
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(settings.write_timeout));
-    let service = TowerToHyperService::new(router);
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(settings.idle_timeout)
-            .max_buf_size(MAX_BUFFER)
-            .serve_connection(TokioIo::new(Box::pin(stream)), service)
-    );
-    let told_to_drain = async {
-        // The sender lives until all connections have ended.
-        let _ = drain.wait_for(|drain| *drain).await;
-    };
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = told_to_drain => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    drain: watch::Receiver<bool>,
+}
+
+impl Serving {
+    async fn connection(
+        mut self,
+        stream: TcpStream,
+        _permit: Option<OwnedSemaphorePermit>,
+        tls: Option<TlsAcceptor>,
+    ) {
+        // Events are small, and each is to arrive when it is sent.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY not set");
         }
-    };
-    if let Err(error) = result {
-        tracing::debug!(%error, "connection failed");
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.settings.write_timeout));
+        let stream = Box::pin(stream);
+        let Some(tls) = tls else {
+            return self.http(stream).await;
+        };
+        // A handshake is a part of what a request's head has to wait for.
+        let handshake = timeout(self.settings.idle_timeout, tls.accept(stream));
+        let accepted = tokio::select! {
+            accepted = handshake => accepted,
+            () = told_to_drain(&mut self.drain) => return,
+        };
+        match accepted {
+            Ok(Ok(stream)) => self.http(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!("TLS handshake took too long"),
+        }
     }
+
+    /// HTTP/1.1 alone: what AWS SDKs speak to an endpoint that offers no more.
+    async fn http<S>(mut self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let service = TowerToHyperService::new(self.router);
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(self.settings.idle_timeout)
+                .max_buf_size(MAX_BUFFER)
+                .serve_connection(TokioIo::new(stream), service)
+        );
+        let result = tokio::select! {
+            result = connection.as_mut() => result,
+            () = told_to_drain(&mut self.drain) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "connection failed");
+        }
+    }
+}
+
+async fn told_to_drain(drain: &mut watch::Receiver<bool>) {
+    // The sender lives until all connections have ended.
+    let _ = drain.wait_for(|drain| *drain).await;
 }

@@ -23,7 +23,7 @@ fn error(toml: &str) -> String {
 
 #[test]
 fn messages_name_the_key_the_value_and_what_is_accepted() {
-    let cases: [(&str, &[&str]); 33] = [
+    let cases: [(&str, &[&str]); 34] = [
         (
             "listen = \"localhost\"",
             &["listen = \"localhost\"", "127.0.0.1:8080"],
@@ -152,6 +152,7 @@ fn messages_name_the_key_the_value_and_what_is_accepted() {
             "[[fallback]]\nwithin = \"mars\"\nchain = [{ region = \"us-west-2\" }]",
             &["[[fallback]]", "\"mars\"", "us, us-gov"],
         ),
+        ("[tls]\ncertificate = \"a.pem\"", &["`key`"]),
         ("not toml", &["line 1"]),
     ];
     for (toml, expected) in cases {
@@ -188,6 +189,7 @@ fn what_a_client_may_be_given() {
         (plain.clients[0].priority, plain.clients[0].share),
         (Priority::Normal, 1)
     );
+    assert_eq!(plain.stack.shares, []);
     let given = config("priority = \"interactive\"\nshare = 3").unwrap();
     assert_eq!(given.clients[0].priority, Priority::Interactive);
     assert_eq!(given.stack.shares, [("a".into(), 3)]);

@@ -19,6 +19,7 @@ const DEFAULT_SIM_LISTEN: &str = "127.0.0.1:9090";
 const DEFAULT_REGION: &str = "us-east-1";
 /// A client's name stands in every log line.
 const MAX_NAME: usize = 64;
+const DEFAULT_SHARE: u32 = 1;
 /// The greatest weight that a quota's queue takes.
 const MAX_SHARE: u32 = 1_000;
 
@@ -27,7 +28,7 @@ impl InvalidConfig {
         Self(format!("{place}: {}", message.trim_end()))
     }
 
-    fn value(key: &str, value: impl Debug, expected: &str) -> Self {
+    pub(crate) fn value(key: &str, value: impl Debug, expected: &str) -> Self {
         Self(format!(
             "{key} = {value:?} is not valid: expected {expected}"
         ))
@@ -63,6 +64,7 @@ impl file::File {
         stack.build().map_err(InvalidConfig::of_stack)?;
         let config = Config {
             listen,
+            tls: self.tls,
             upstream: upstream(self.upstream, flags)?,
             clients,
             server: server(self.server)?,
@@ -89,9 +91,13 @@ impl Config {
     }
 }
 
+/// Of those that differ from the default, so that a plain client more or less is no change of them.
 fn shares(clients: &[Client]) -> Vec<(Tenant, u32)> {
-    let share = |client: &Client| (Tenant::from(client.name.as_str()), client.share);
-    clients.iter().map(share).collect()
+    clients
+        .iter()
+        .filter(|client| client.share != DEFAULT_SHARE)
+        .map(|client| (Tenant::from(client.name.as_str()), client.share))
+        .collect()
 }
 
 fn address(key: &str, text: &str) -> Result<SocketAddr, InvalidConfig> {
@@ -226,7 +232,7 @@ fn clients(clients: Vec<file::Client>) -> Result<Vec<Client>, InvalidConfig> {
                     key_sha256.chars().count()
                 ))
             })?;
-            let share = share.unwrap_or(1);
+            let share = share.unwrap_or(DEFAULT_SHARE);
             if !(1..=MAX_SHARE).contains(&share) {
                 let key = format!("client.share of {name:?}");
                 return Err(InvalidConfig::value(&key, share, &format!("1 to {MAX_SHARE}")));

@@ -5,12 +5,13 @@ use tower_bedrock::config::{
     BreakerConfig, FallbackConfig, QuotaConfig, RetryConfig, TimeoutConfig,
 };
 
-use super::{InvalidConfig, Server};
+use super::{InvalidConfig, Server, Tls};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     pub(super) listen: Option<String>,
+    pub(super) tls: Option<Tls>,
     pub(super) upstream: Upstream,
     pub(super) client: Vec<Client>,
     pub(super) server: Server,

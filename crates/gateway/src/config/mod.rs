@@ -23,7 +23,7 @@
 mod check;
 mod file;
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use http::uri::{Authority, Scheme};
 use serde::Deserialize;
@@ -39,6 +39,8 @@ pub use self::check::InvalidConfig;
 pub struct Config {
     /// `listen`: where clients connect. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
+    /// `[tls]`. Without it, plain HTTP.
+    pub tls: Option<Tls>,
     /// `[upstream]`
     pub upstream: Upstream,
     /// `[[client]]`: who may use the gateway. None: whoever can reach it, and then it only listens on a
@@ -48,6 +50,17 @@ pub struct Config {
     pub server: Server,
     /// `[retry]`, `[breaker]`, `[timeout]`, `[[quota]]` and `[[fallback]]`; the clients' shares of a quota.
     pub stack: StackConfig,
+}
+
+/// `[tls]`: what clients check that they talk to the gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Tls {
+    /// `certificate`: a PEM file with the certificate, and after it those that vouch for it.
+    pub certificate: PathBuf,
+    /// `key`: a PEM file with the certificate's private key.
+    pub key: PathBuf,
 }
 
 /// `[upstream]`: where calls go.
