@@ -86,6 +86,8 @@
 
 #[cfg(feature = "config")]
 pub mod config;
+#[cfg(feature = "service-quotas")]
+pub mod service_quotas;
 #[cfg(feature = "stack")]
 mod stack;
 pub mod timeout;
