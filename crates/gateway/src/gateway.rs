@@ -124,8 +124,7 @@ impl Gateway {
         let upstream = Upstream::with_limits(endpoint, signer, limits, budget.clone())
             .map_err(StartError::Certificates)?;
         let draining = Arc::new(AtomicBool::new(false));
-        let handler =
-            Handler::new(&config, budget, upstream.clone()).map_err(InvalidConfig::of_stack)?;
+        let handler = Handler::new(&config, budget, upstream.clone())?;
         let router = router(handler.clone(), upstream, Arc::clone(&draining));
 
         let tls = config.tls.as_ref().map(tls::load).transpose()?;

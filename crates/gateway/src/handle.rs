@@ -64,9 +64,7 @@ impl Handle {
         // The address is still the one that was bound, whatever the configuration says now.
         config.check_listener("listen", self.address)?;
         let tls = config.tls.as_ref().map(tls::load).transpose()?;
-        self.handler
-            .reload(&config)
-            .map_err(InvalidConfig::of_stack)?;
+        self.handler.reload(&config)?;
         if let (Some(acceptor), Some(tls)) = (&self.tls, tls) {
             acceptor.replace(tls);
         }

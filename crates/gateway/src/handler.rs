@@ -11,7 +11,6 @@ use bytes::Bytes;
 use http::{Request, request::Parts, uri::PathAndQuery};
 use tokio::time::Instant;
 use tower::ServiceExt;
-use tower_bedrock::config::InvalidSection;
 use tower_bedrock_core::{
     Completion, Context, HasCompletion, HasFault, Invocation, Region, Target,
 };
@@ -23,7 +22,8 @@ use crate::{
     auth::Clients,
     body,
     budget::Budget,
-    config::{Config, Regions, Server},
+    cached,
+    config::{Config, InvalidConfig, Regions, Server},
     deadline,
     demand::demand,
     failure::log_failure,
@@ -75,8 +75,8 @@ impl Handler {
         config: &Config,
         budget: Budget,
         upstream: Upstream,
-    ) -> Result<Self, InvalidSection> {
-        let stack = Stack::new(&config.stack, &upstream)?;
+    ) -> Result<Self, InvalidConfig> {
+        let stack = Stack::new(config, &upstream)?;
         Ok(Self(Arc::new(Inner {
             regions: config.upstream.regions.clone(),
             server: config.server.clone(),
@@ -90,8 +90,8 @@ impl Handler {
     }
 
     /// Has calls from now on go by the clients and the policies of `config`.
-    pub(crate) fn reload(&self, config: &Config) -> Result<(), InvalidSection> {
-        let stack = self.stack().rebuild(&config.stack, &self.0.upstream)?;
+    pub(crate) fn reload(&self, config: &Config) -> Result<(), InvalidConfig> {
+        let stack = self.stack().rebuild(config, &self.0.upstream)?;
         self.0.policies.store(Arc::new(Policies {
             clients: Clients::new(&config.clients),
             stack: Arc::new(stack),
@@ -232,7 +232,8 @@ fn invocation(
         forwarded_request(&parts.headers),
         body,
     )
-    .with_max_output_tokens(demand.max_output_tokens());
+    .with_max_output_tokens(demand.max_output_tokens())
+    .with_cacheable(cached::allowed(&parts.headers));
     Ok(Invocation::new(target, request)
         .with_demand(demand)
         .with_context(context))

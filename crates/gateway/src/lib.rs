@@ -33,6 +33,7 @@ mod access_log;
 mod auth;
 mod body;
 mod budget;
+mod cached;
 mod deadline;
 mod demand;
 mod failure;
@@ -56,6 +57,7 @@ mod wire_error;
 pub use tower_bedrock_core::Operation;
 
 pub use self::{
+    cached::KeptResponse,
     gateway::{Gateway, StartError},
     handle::Handle,
     upstream::{Endpoint, InvalidToken, RawRequest, RawResponse, Signer, Upstream, UpstreamError},

@@ -1,12 +1,14 @@
 //! The one place where the layers around Bedrock are put together.
 
 use tower::util::BoxCloneSyncService;
-use tower_bedrock::config::{ConfiguredStack, InvalidSection, StackConfig};
+use tower_bedrock::config::{ConfiguredStack, StackConfig};
 use tower_bedrock_core::Invocation;
 use tower_layer::Layer;
 
 use crate::{
     Operation,
+    cached::{self, CacheLayer},
+    config::{CacheConfig, Config, InvalidConfig},
     upstream::{RawRequest, RawResponse, Upstream, UpstreamError},
 };
 
@@ -14,43 +16,68 @@ use crate::{
 /// optional, would take longer to compile than the rest of the gateway.
 pub(crate) type Service = BoxCloneSyncService<Invocation<RawRequest>, RawResponse, UpstreamError>;
 
-/// The standard stack as configured, around the upstream. [`StandardStack`](tower_bedrock::StandardStack) has the
-/// order of its layers and why it is this one.
+/// The standard stack as configured, around the upstream, and around it the cache: whatever fails inside, the time
+/// limit of the request too, a kept answer can stand in for. [`StandardStack`](tower_bedrock::StandardStack) has
+/// the order of its layers and why it is this one.
 #[derive(Debug)]
 pub(crate) struct Stack {
     config: StackConfig,
     layers: ConfiguredStack,
+    cache_config: Option<CacheConfig>,
+    cache: CacheLayer,
     metered: Service,
     free: Service,
 }
 
 impl Stack {
-    pub(crate) fn new(config: &StackConfig, upstream: &Upstream) -> Result<Self, InvalidSection> {
-        Self::around(upstream, config.clone(), config.build()?)
+    pub(crate) fn new(config: &Config, upstream: &Upstream) -> Result<Self, InvalidConfig> {
+        let layers = config.stack.build().map_err(InvalidConfig::of_stack)?;
+        let cache = cached::layer(config.cache.as_ref()).map_err(InvalidConfig::of_cache)?;
+        Self::around(upstream, config, layers, cache)
     }
 
     /// The stack to go on with, which shares the state of what has not changed.
     pub(crate) fn rebuild(
         &self,
-        config: &StackConfig,
+        config: &Config,
         upstream: &Upstream,
-    ) -> Result<Self, InvalidSection> {
-        let layers = config.rebuild(&self.config, &self.layers)?;
-        Self::around(upstream, config.clone(), layers)
+    ) -> Result<Self, InvalidConfig> {
+        let cache = if config.cache == self.cache_config {
+            self.cache.clone()
+        } else {
+            cached::layer(config.cache.as_ref()).map_err(InvalidConfig::of_cache)?
+        };
+        let layers = config.stack.rebuild(&self.config, &self.layers);
+        Self::around(
+            upstream,
+            config,
+            layers.map_err(InvalidConfig::of_stack)?,
+            cache,
+        )
     }
 
     fn around(
         upstream: &Upstream,
-        config: StackConfig,
+        config: &Config,
         layers: ConfiguredStack,
-    ) -> Result<Self, InvalidSection> {
-        let service = |layers: &ConfiguredStack| Service::new(layers.layer(upstream.clone()));
-        let no_quota = StackConfig::default().build()?.quota().clone();
+        cache: CacheLayer,
+    ) -> Result<Self, InvalidConfig> {
+        let service = |layers: &ConfiguredStack| {
+            // A box between them: the cache would be compiled anew for each change of the layers inside.
+            let inner = Service::new(layers.layer(upstream.clone()));
+            Service::new(cache.layer(inner))
+        };
+        let no_quota = StackConfig::default()
+            .build()
+            .map_err(InvalidConfig::of_stack)?;
+        let no_quota = no_quota.quota().clone();
         Ok(Self {
             metered: service(&layers),
             free: service(&layers.clone().with_quota(no_quota)),
-            config,
+            config: config.stack.clone(),
             layers,
+            cache_config: config.cache,
+            cache,
         })
     }
 

@@ -1,6 +1,7 @@
 //! What clients are told of a call beyond its answer.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::AGE};
+use tokio::time::Duration;
 use tower_bedrock_core::{History, Target};
 
 /// How often Bedrock was asked.
@@ -17,6 +18,8 @@ const DEGRADED: HeaderName = HeaderName::from_static("x-tower-bedrock-degraded")
 pub(crate) struct Served {
     by: Target,
     degraded: bool,
+    /// Of an answer that was kept from an earlier call.
+    age: Option<Duration>,
 }
 
 /// Tells how often Bedrock was asked: of answers and of errors.
@@ -29,10 +32,11 @@ impl Served {
         let by = history.and_then(|history| history.served_by.as_ref());
         let by = by.unwrap_or(asked);
         // Another model, or none at all; by another Region or profile it is the same one that answers.
-        let stands_in = history.is_some_and(|history| history.degraded.is_some());
+        let stands_in = history.and_then(|history| history.degraded);
         Self {
             by: by.clone(),
-            degraded: stands_in || by.model().base() != asked.model().base(),
+            degraded: stands_in.is_some() || by.model().base() != asked.model().base(),
+            age: stands_in.and_then(|degraded| degraded.age),
         }
     }
 
@@ -54,6 +58,9 @@ impl Served {
         }
         if self.degraded {
             headers.insert(DEGRADED, HeaderValue::from_static("true"));
+        }
+        if let Some(age) = self.age {
+            headers.insert(AGE, age.as_secs().into());
         }
     }
 }

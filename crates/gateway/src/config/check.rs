@@ -4,8 +4,13 @@ use std::{collections::HashSet, fmt::Debug, net::SocketAddr};
 
 use http::{Uri, uri::Scheme};
 use tokio::time::Duration;
-use tower_bedrock::config::{InvalidSection, StackConfig};
+use tower_bedrock::{
+    cache::InvalidSetting,
+    config::{InvalidSection, StackConfig},
+};
 use tower_bedrock_core::{Priority, Region, Tenant};
+
+use crate::cached;
 
 use super::{Client, Config, Flags, Regions, Server, Upstream, UpstreamKind, file};
 
@@ -38,6 +43,10 @@ impl InvalidConfig {
         Self(error.to_string())
     }
 
+    pub(crate) fn of_cache(error: InvalidSetting) -> Self {
+        Self(format!("cache.{error}"))
+    }
+
     fn missing(key: &str, expected: &str) -> Self {
         Self(format!("{key} is missing: expected {expected}"))
     }
@@ -60,8 +69,9 @@ impl file::File {
             fallback: self.fallback,
             shares: shares(&clients),
         };
-        // What it is built of is checked by building it.
+        // What they are built of is checked by building them.
         stack.build().map_err(InvalidConfig::of_stack)?;
+        cached::layer(self.cache.as_ref()).map_err(InvalidConfig::of_cache)?;
         let config = Config {
             listen,
             tls: self.tls,
@@ -69,6 +79,7 @@ impl file::File {
             clients,
             server: server(self.server)?,
             stack,
+            cache: self.cache,
         };
         config.check_listener(key, listen)?;
         Ok(config)

@@ -5,7 +5,7 @@ use tower_bedrock::config::{
     BreakerConfig, FallbackConfig, QuotaConfig, RetryConfig, TimeoutConfig,
 };
 
-use super::{InvalidConfig, Server, Tls};
+use super::{CacheConfig, InvalidConfig, Server, Tls};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -20,6 +20,7 @@ pub(super) struct File {
     pub(super) timeout: TimeoutConfig,
     pub(super) quota: Vec<QuotaConfig>,
     pub(super) fallback: Vec<FallbackConfig>,
+    pub(super) cache: Option<CacheConfig>,
 }
 
 #[derive(Debug, Default, Deserialize)]

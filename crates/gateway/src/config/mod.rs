@@ -50,6 +50,26 @@ pub struct Config {
     pub server: Server,
     /// `[retry]`, `[breaker]`, `[timeout]`, `[[quota]]` and `[[fallback]]`; the clients' shares of a quota.
     pub stack: StackConfig,
+    /// `[cache]`. Without it, no answer is kept.
+    pub cache: Option<CacheConfig>,
+}
+
+/// `[cache]`: answers that are kept, and when they are given again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[non_exhaustive]
+pub struct CacheConfig {
+    /// `max_bytes`: what kept answers may take. Default 64 MiB, at least 1,024.
+    pub max_bytes: u64,
+    /// `fresh_for`: how old an answer may be to be given instead of asking Bedrock. Default zero: always asks.
+    #[serde(with = "humantime_serde")]
+    pub fresh_for: Duration,
+    /// `stale_for`: how old an answer may be to be given when everything else has failed. Default a day; zero:
+    /// never.
+    #[serde(with = "humantime_serde")]
+    pub stale_for: Duration,
+    /// `share_in_flight`: whether identical calls of one client that are made at once are one. Default `false`.
+    pub share_in_flight: bool,
 }
 
 /// `[tls]`: what clients check that they talk to the gateway.
@@ -178,6 +198,17 @@ impl Regions {
     /// All of them, the default first.
     pub fn iter(&self) -> impl Iterator<Item = &Region> {
         std::iter::once(&self.default).chain(&self.others)
+    }
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self {
+            max_bytes: 64 * 1024 * 1024,
+            fresh_for: Duration::ZERO,
+            stale_for: Duration::from_secs(86_400),
+            share_in_flight: false,
+        }
     }
 }
 

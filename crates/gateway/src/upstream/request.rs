@@ -32,6 +32,7 @@ struct Received {
     path: PathAndQuery,
     headers: HeaderMap,
     max_output_tokens: Option<u64>,
+    cacheable: bool,
     attempts: AtomicU32,
 }
 
@@ -58,6 +59,7 @@ impl RawRequest {
                 path,
                 headers,
                 max_output_tokens: None,
+                cacheable: true,
                 attempts: AtomicU32::new(0),
             }),
             body,
@@ -70,6 +72,15 @@ impl RawRequest {
     pub fn with_max_output_tokens(mut self, max_output_tokens: Option<u64>) -> Self {
         if let Some(received) = Arc::get_mut(&mut self.received) {
             received.max_output_tokens = max_output_tokens;
+        }
+        self
+    }
+
+    /// Has no answer of it kept, and none that was kept be its answer.
+    #[must_use]
+    pub fn with_cacheable(mut self, cacheable: bool) -> Self {
+        if let Some(received) = Arc::get_mut(&mut self.received) {
+            received.cacheable = cacheable;
         }
         self
     }
@@ -89,6 +100,18 @@ impl RawRequest {
 
     pub(super) fn count_attempt(&self) {
         self.received.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The headers that go out with it.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.received.headers
+    }
+
+    /// Whether its answer may be kept, and a kept one be its answer.
+    #[must_use]
+    pub fn is_cacheable(&self) -> bool {
+        self.received.cacheable
     }
 
     /// The body as it was received.

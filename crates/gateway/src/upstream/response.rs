@@ -65,6 +65,24 @@ impl RawResponse {
         &mut self.headers
     }
 
+    /// An answer that was kept, given again: it has used no tokens.
+    pub(crate) fn again(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        let usage = Some(TokenUsage::default());
+        Self::new(status, headers, RawBody::Whole(body), usage)
+    }
+
+    /// Has `keep` called with the body once it is whole: of a stream, with all its frames. An answer that is too
+    /// large to be held here is too large to be kept.
+    pub(crate) fn take_down(mut self, keep: impl FnOnce(Bytes) + Send + 'static) -> Self {
+        match &mut self.body {
+            // A copy, because the room of this one is lent by the budget for bodies.
+            RawBody::Whole(body) => keep(Bytes::copy_from_slice(body)),
+            RawBody::Rest(_) => {}
+            RawBody::Events(events) => events.take_down(keep),
+        }
+        self
+    }
+
     pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, RawBody) {
         (self.status, self.headers, self.body)
     }

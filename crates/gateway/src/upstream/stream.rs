@@ -40,6 +40,8 @@ pub(crate) struct EventStream {
     /// Set while the added exception is on its way to the client: breaking off at once would overtake it.
     breaking: Option<Pin<Box<Sleep>>>,
     observers: Observers,
+    /// Where what goes to the client is taken down, to be kept once it is whole.
+    record: Option<Record>,
     /// The span of the call, which has ended by the time the stream does.
     span: Span,
 }
@@ -48,8 +50,17 @@ pub(crate) struct EventStream {
 /// of its own accord.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// The longest stream that is taken down.
+const LONGEST_RECORD: usize = 1024 * 1024;
+
 /// More than any opening has. A stream with a longer one counts as begun.
 const LONGEST_OPENING: usize = 256 * 1024;
+
+/// What has gone to the client so far, and what becomes of it.
+struct Record {
+    frames: BytesMut,
+    keep: Box<dyn FnOnce(Bytes) + Send>,
+}
 
 /// The body of a stream that was cut short.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +107,7 @@ impl EventStream {
                     whole,
                     breaking: None,
                     observers,
+                    record: None,
                     span: Span::current(),
                 });
             }
@@ -104,6 +116,25 @@ impl EventStream {
 
     pub(super) fn observers(&mut self) -> &mut Observers {
         &mut self.observers
+    }
+
+    /// Has `keep` called with all frames when the stream has ended whole.
+    pub(super) fn take_down(&mut self, keep: impl FnOnce(Bytes) + Send + 'static) {
+        self.record = Some(Record {
+            frames: BytesMut::new(),
+            keep: Box::new(keep),
+        });
+    }
+
+    fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        let frames = ready!(self.poll_data(cx));
+        if let (Some(record), Some(Ok(frames))) = (&mut self.record, &frames) {
+            record.frames.extend_from_slice(frames);
+            if record.frames.len() > LONGEST_RECORD {
+                self.record = None;
+            }
+        }
+        Poll::Ready(frames)
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
@@ -149,6 +180,11 @@ impl EventStream {
 
     fn finish(&mut self, outcome: Outcome) {
         self.source = None;
+        if let Some(Record { frames, keep }) = self.record.take()
+            && outcome == Outcome::Complete
+        {
+            keep(frames.freeze());
+        }
         self.observers.finish(outcome);
     }
 }
@@ -169,7 +205,7 @@ impl Body for EventStream {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<BodyFrame<Bytes>, BoxError>>> {
-        self.poll_data(cx).map_ok(BodyFrame::data)
+        self.poll_frames(cx).map_ok(BodyFrame::data)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,0 +1,153 @@
+//! Kept answers, as clients meet them.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use bedrock_gateway::config::{Config, Flags};
+use bytes::Bytes;
+use http::Request;
+use support::{Answer, BODY, CONVERSE, CONVERSE_STREAM, Fake, Running, frames, read};
+
+/// One attempt a call, so that a failure is one.
+const CACHE: &str = "[retry]\nmax_attempts = 1\n[cache]\n";
+
+const ANSWER: &str = r#"{"output":{"message":{"role":"assistant","content":[{"text":"Hello"}]}}}"#;
+
+async fn fail(fake: &mut Fake) {
+    let unavailable = [("x-amzn-errortype", "ServiceUnavailableException")];
+    fake.call().await.answer(503, &unavailable, "{}").await;
+}
+
+async fn ask(gateway: &Running, path: &str, body: &'static str, cache_control: &str) -> Answer {
+    let request = Request::post(path)
+        .header("cache-control", cache_control)
+        .body(Bytes::from_static(body.as_bytes()));
+    gateway.send(request.unwrap()).await
+}
+
+#[tokio::test]
+async fn a_kept_answer_stands_in_for_a_failed_call_and_says_so() {
+    let mut fake = Fake::new().await;
+    let gateway = Running::new(&fake, CACHE).await;
+    let (first, ()) = tokio::join!(gateway.post(CONVERSE, BODY), async {
+        let id = [("x-amzn-requestid", "first")];
+        fake.call().await.answer(200, &id, ANSWER).await;
+    });
+    assert_eq!(first.header("x-amzn-requestid"), "first");
+    assert_eq!(first.header("x-tower-bedrock-degraded"), "");
+
+    // The same question, written in another way.
+    let same = r#"{ "messages": [{"content": [{"text": "Hi"}], "role": "user"}] }"#;
+    let (answer, ()) = tokio::join!(gateway.post(CONVERSE, same), fail(&mut fake));
+    assert_eq!(
+        (answer.status.as_u16(), &*answer.body),
+        (200, ANSWER.as_bytes())
+    );
+    assert_eq!(answer.header("x-tower-bedrock-degraded"), "true");
+    assert_eq!(answer.header("x-tower-bedrock-attempts"), "1");
+    assert_eq!(answer.header("age"), "0");
+    assert_ne!(answer.header("x-amzn-requestid"), "first");
+
+    // Another question has no answer, and neither has this one with a guardrail.
+    let other = r#"{"messages":[{"role":"user","content":[{"text":"Ho"}]}]}"#;
+    let (answer, ()) = tokio::join!(gateway.post(CONVERSE, other), fail(&mut fake));
+    assert_eq!(answer.status, 503);
+    let guarded = Request::post(CONVERSE)
+        .header("x-amzn-bedrock-guardrailidentifier", "strict")
+        .body(Bytes::from_static(BODY.as_bytes()));
+    let (answer, ()) = tokio::join!(gateway.send(guarded.unwrap()), fail(&mut fake));
+    assert_eq!(answer.status, 503);
+}
+
+#[tokio::test]
+async fn a_whole_stream_is_given_again_and_a_broken_one_is_not() {
+    let mut fake = Fake::new().await;
+    let gateway = Running::new(&fake, CACHE).await;
+    let whole = frames::Whole::converse();
+
+    // Breaks off after its first content.
+    let (response, call) = {
+        let begun = [whole.opening.clone(), whole.content.clone()].concat();
+        gateway.begin(&mut fake, CONVERSE_STREAM, &begun).await
+    };
+    call.reset();
+    let _ = read(response).await;
+    let (answer, ()) = tokio::join!(gateway.post(CONVERSE_STREAM, BODY), fail(&mut fake));
+    assert_eq!(answer.status, 503);
+
+    // Ends with an exception.
+    let (response, mut call) = {
+        let begun = [whole.opening.clone(), whole.content.clone()].concat();
+        gateway.begin(&mut fake, CONVERSE_STREAM, &begun).await
+    };
+    let exception = frames::exception("throttlingException", "Too many tokens");
+    call.chunk(&exception).await;
+    call.end_stream().await;
+    let _ = read(response).await;
+    let (answer, ()) = tokio::join!(gateway.post(CONVERSE_STREAM, BODY), fail(&mut fake));
+    assert_eq!(answer.status, 503);
+
+    let (first, ()) = tokio::join!(gateway.post(CONVERSE_STREAM, BODY), async {
+        let mut call = fake.call().await;
+        call.begin_stream().await;
+        call.chunk(whole.bytes()).await;
+        call.end_stream().await;
+    });
+    assert_eq!(first.body, whole.bytes());
+    let (answer, ()) = tokio::join!(gateway.post(CONVERSE_STREAM, BODY), fail(&mut fake));
+    assert_eq!((answer.status.as_u16(), &answer.body), (200, &first.body));
+    assert_eq!(
+        answer.header("content-type"),
+        "application/vnd.amazon.eventstream"
+    );
+    assert_eq!(answer.header("x-tower-bedrock-degraded"), "true");
+}
+
+#[tokio::test]
+async fn a_client_can_forbid_it() {
+    let mut fake = Fake::new().await;
+    let gateway = Running::new(
+        &fake,
+        "[cache]\nfresh_for = \"1h\"\n[retry]\nmax_attempts = 1",
+    )
+    .await;
+    for _ in 0..2 {
+        let (answer, ()) = tokio::join!(
+            ask(&gateway, CONVERSE, BODY, "max-age=0, No-Store"),
+            async {
+                fake.call().await.answer(200, &[], ANSWER).await;
+            }
+        );
+        assert_eq!(answer.status, 200);
+    }
+    // Nothing has been kept of those.
+    let (answer, ()) = tokio::join!(ask(&gateway, CONVERSE, BODY, "max-age=0"), async {
+        fake.call().await.answer(200, &[], ANSWER).await;
+    });
+    assert_eq!(answer.header("x-tower-bedrock-attempts"), "1");
+    // Of this one it has.
+    let answer = ask(&gateway, CONVERSE, BODY, "max-age=0").await;
+    assert_eq!(answer.header("x-tower-bedrock-attempts"), "0");
+    assert_eq!(answer.body, ANSWER);
+    assert!(!fake.was_called());
+}
+
+#[tokio::test]
+async fn nothing_is_kept_unless_it_is_configured() {
+    let mut fake = Fake::new().await;
+    let gateway = Running::new(&fake, "[retry]\nmax_attempts = 1").await;
+    let (answer, ()) = tokio::join!(gateway.post(CONVERSE, BODY), async {
+        fake.call().await.answer(200, &[], ANSWER).await;
+    });
+    assert_eq!(answer.status, 200);
+    let (answer, ()) = tokio::join!(gateway.post(CONVERSE, BODY), fail(&mut fake));
+    assert_eq!(answer.status, 503);
+}
+
+#[test]
+fn a_setting_out_of_its_range_is_refused_by_name() {
+    let error = Config::parse("[cache]\nmax_bytes = 10", &Flags::default()).unwrap_err();
+    let expected = "cache.max_bytes is 10: expected at least 1024";
+    assert_eq!(error.to_string(), expected);
+}
