@@ -6,6 +6,7 @@ use tower_bedrock_core::{Completion, FaultKind, Outcome, Target, Tenant};
 
 use crate::{
     request_id::RequestId,
+    upstream::Attempts,
     wire_error::{ERROR_TYPE, REQUEST_ID},
 };
 
@@ -19,7 +20,7 @@ pub(crate) struct AccessLog {
     operation: Option<&'static str>,
     target: Option<Target>,
     served_by: Option<Target>,
-    attempts: Option<u32>,
+    attempts: Option<Attempts>,
     fault: Option<FaultKind>,
     answer: Option<Answer>,
     written: bool,
@@ -85,13 +86,14 @@ impl AccessLog {
             .cloned();
     }
 
-    /// How often Bedrock was asked.
-    pub(crate) fn set_attempts(&mut self, attempts: u32) {
+    /// Where it is counted how often Bedrock is asked.
+    pub(crate) fn set_attempts(&mut self, attempts: Attempts) {
         self.attempts = Some(attempts);
     }
 
-    pub(crate) const fn attempts(&self) -> Option<u32> {
-        self.attempts
+    /// How often Bedrock was asked; `None` of a call that no policy applies to.
+    pub(crate) fn attempts(&self) -> Option<u32> {
+        self.attempts.as_ref().map(Attempts::get)
     }
 
     pub(crate) fn set_fault(&mut self, fault: FaultKind) {
@@ -131,7 +133,7 @@ impl AccessLog {
                     operation = self.operation,
                     target = self.target.as_ref().map(tracing::field::display),
                     served_by = self.served_by.as_ref().map(tracing::field::display),
-                    attempts = self.attempts,
+                    attempts = self.attempts(),
                     status,
                     exception = answer.and_then(|a| a.exception.as_deref()),
                     outcome,

@@ -175,13 +175,12 @@ impl Inner {
                 log.set_target(target.clone());
                 let context = admitted.context.with_streaming(operation.is_streaming());
                 let call = invocation(operation, target.clone(), context, &parts, body)?;
-                let sent = call.input().clone();
-                let answer = policies.stack.service(operation).oneshot(call).await;
-                log.set_attempts(sent.attempts());
-                let mut answer = answer?;
+                let attempts = call.input().attempts().clone();
+                log.set_attempts(attempts.clone());
+                let mut answer = policies.stack.service(operation).oneshot(call).await?;
                 let served = Served::new(&target, answer.history());
                 served.write(answer.headers_mut());
-                told::attempts(answer.headers_mut(), sent.attempts());
+                told::attempts(answer.headers_mut(), attempts.get());
                 log.set_served_by(served.by());
                 Ok(answer)
             }

@@ -120,6 +120,7 @@ async fn one_event_a_call_with_what_came_of_it() {
         assert_eq!(event["outcome"], outcome);
         assert_eq!(event["level"], level);
         assert_eq!(event["client"], "team-a");
+        assert_eq!(event["attempts"], 1);
         assert_eq!(event["target"], format!("us-east-1/{}", support::MODEL));
         assert!(event["duration_ms"].is_u64());
         assert_eq!(event["request_id"].as_str().unwrap().len(), 36);
@@ -167,6 +168,7 @@ async fn a_stream_that_breaks_and_a_client_that_goes_are_told_apart() {
     );
     assert_eq!(events[0]["fault"], "transport");
     assert_eq!(events[1]["outcome"], "dropped");
+    assert_eq!(events[1]["attempts"], 1);
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ pub use self::{
 pub(crate) use self::{
     error::{Answer, Cause},
     headers::forwarded_request,
+    request::Attempts,
     response::{RawBody, Rest},
     rewrite::BOUNDS,
 };
@@ -174,7 +175,7 @@ impl Upstream {
         let started = Instant::now();
         let operation = call.input().operation();
         let outgoing = Outgoing::new(&call);
-        call.input().count_attempt();
+        call.input().attempts().count();
         let response = self
             .send(call.target().region(), Method::POST, outgoing)
             .await?;

@@ -33,8 +33,13 @@ struct Received {
     headers: HeaderMap,
     max_output_tokens: Option<u64>,
     cacheable: bool,
-    attempts: AtomicU32,
+    attempts: Attempts,
 }
+
+/// How often a call has been sent to Bedrock so far. Counted where it is sent, so that it is known also of a call
+/// that no policy tells the end of. Clones share the count.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Attempts(Arc<AtomicU32>);
 
 /// What is sent for an invocation.
 pub(super) struct Outgoing {
@@ -60,7 +65,7 @@ impl RawRequest {
                 headers,
                 max_output_tokens: None,
                 cacheable: true,
-                attempts: AtomicU32::new(0),
+                attempts: Attempts::default(),
             }),
             body,
         }
@@ -91,15 +96,9 @@ impl RawRequest {
         self.received.operation
     }
 
-    /// How often it has been sent to Bedrock so far, by this clone or another. Counted where it is sent, so that
-    /// it is known also of a call that no policy has told the end of.
-    #[must_use]
-    pub fn attempts(&self) -> u32 {
-        self.received.attempts.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn count_attempt(&self) {
-        self.received.attempts.fetch_add(1, Ordering::Relaxed);
+    /// How often it is sent, by this clone and others.
+    pub(crate) fn attempts(&self) -> &Attempts {
+        &self.received.attempts
     }
 
     /// The headers that go out with it.
@@ -118,6 +117,16 @@ impl RawRequest {
     #[must_use]
     pub const fn body(&self) -> &Bytes {
         &self.body
+    }
+}
+
+impl Attempts {
+    pub(super) fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
