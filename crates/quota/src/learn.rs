@@ -1,20 +1,25 @@
 use crate::time::Time;
 
-/// What 429s and calm have taught about one limit, as an amount a period.
+/// What 429s and calm have taught about one limit, as an amount a period: hold a level, and probe for more
+/// now and then.
 ///
-/// **A 429** multiplies the level by 0.9. Where fewer than ten calls succeeded since the last one, that was
-/// not enough; then the level goes to the rate at which calls have succeeded since the throttling began, as
-/// far as to a half of itself, and half of the way back within the next calls. Throttles of calls that were sent before the last shrink tell nothing new:
-/// they are one congestion event.
+/// **A 429** lowers the level by a twentieth. Where fewer than ten calls succeeded since the last one, that
+/// was not enough; then the level goes to the rate at which calls have succeeded since the throttling began,
+/// as far as to a half of itself, and half of the way back within the next calls. Below a twentieth of where
+/// it stood it falls by twentieths: a storm that lets nothing through says little of the limit. Throttles of calls that were sent before the last shrink tell nothing new: they are one
+/// congestion event.
 ///
-/// **A call that succeeds** with the limit in use to more than half lets it grow:
-/// - back to 0.95 of where it was, by a thirtieth of the way each;
-/// - from there by 0.0001, divided by the root of the calls a second. Growing by the call and not by the
-///   second keeps the share of calls that are throttled about the same (0.4% to 0.7%) however many
-///   processes share the limit without knowing of one another, and the root lets the small ones among them
-///   catch up with the large;
-/// - after 300 calls, which is about as many as usually succeed, by ever more: the limit has likely been
-///   raised. CUBIC (RFC 9438) does so by the time; here ten minutes of calm count as much as the calls.
+/// **A call that succeeds** with the limit in use to more than half may be the one to probe:
+/// - after 650 of them, the fewer the more calls there are a second (by the root), or after 25 minutes. Seldom,
+///   because a probe that finds nothing costs a 429 or two, and processes that don't know of one another
+///   pay for one another's: so many keep throttles below 1% of the calls whether one process uses the limit
+///   or forty do. Drawn from half to one and a half of that, so that they don't all probe at once;
+/// - after three, where a storm of sixteen throttles in a row took it below half of where it stood: TCP's slow
+///   start (RFC 5681).
+///
+/// **A probe** doubles the level every eight seconds until a 429. Where the calls let through show that there was more, the level stays at nineteen
+/// twentieths of their latest rate, on trial for a minute: some of it may have been credit that the service had
+/// saved up, so that a 429 within it takes back half of what was gained. Else the level is what it was.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Learned {
     /// In nanoseconds.
@@ -22,6 +27,10 @@ pub(crate) struct Learned {
     level: f64,
     /// Where the level soon gets back to.
     aim: f64,
+    /// Where it stood when a storm began.
+    remembered: f64,
+    /// Congestion events since then, with no call let through between them.
+    in_a_row: u32,
     /// Calls that succeeded since the last congestion event, and those of them that pressed the limit.
     succeeded: u32,
     pressed: u32,
@@ -31,20 +40,48 @@ pub(crate) struct Learned {
     throttling_since: Time,
     /// What a call uses, smoothed.
     usual: f64,
-    grown_at: Time,
+    believed_at: Time,
+    probe: Option<Probe>,
+    trial: Option<Trial>,
 }
 
-const SHRINK: f64 = 0.1;
-const LARGEST_SHRINK: f64 = 0.5;
-const ENOUGH_CALLS: u32 = 10;
+/// A probe under way.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    since: Time,
+    grown_at: Time,
+    /// The level it started from.
+    base: f64,
+    /// What has succeeded in it, of late.
+    accepted: f64,
+    counted_since: Time,
+}
 
-const BACK_TO: f64 = 0.95;
+/// A level that a probe found.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    since: Time,
+    /// The level before.
+    base: f64,
+}
+
+const SHRINK: f64 = 0.05;
+const LARGEST_SHRINK: f64 = 0.5;
+const LEAST_OF_REMEMBERED: f64 = 0.05;
+const ENOUGH_CALLS: u32 = 10;
+/// So many throttles in a row are no limit that is met, but one that lets nothing through.
+const STORM: u32 = 16;
+const CALLS_AFTER_STORM: u32 = 3;
 const BACK_IN_CALLS: f64 = 30.0;
-const GROWTH: f64 = 0.000_1;
-const LARGEST_GROWTH: f64 = 0.05;
-const IMPATIENCE: f64 = 0.002;
-const USUAL_CALLS: f64 = 300.0;
-const USUAL_CALM: f64 = 600.0 * SECOND;
+
+const PROBE_AFTER_CALLS: f64 = 650.0;
+const PROBE_AFTER: f64 = 1_500.0 * SECOND;
+const DOUBLES_IN: f64 = 8.0 * SECOND;
+const LARGEST_GROWTH: f64 = 0.5;
+/// A probe shorter than this has found nothing: what it got was saved up.
+const SHORT_PROBE: f64 = 6.0 * SECOND;
+const FEW_CALLS: f64 = 5.0;
+const TRIAL: f64 = 60.0 * SECOND;
 
 const SECOND: f64 = 1_000_000_000.0;
 
@@ -56,13 +93,17 @@ impl Learned {
             period: period as f64,
             level: at_least_one(level * (1.0 - SHRINK)),
             aim: 0.0,
+            remembered: level,
+            in_a_row: 0,
             succeeded: 0,
             pressed: 0,
             last_event: now,
             accepted: 0.0,
             throttling_since: now,
             usual: amount as f64,
-            grown_at: now,
+            believed_at: now,
+            probe: None,
+            trial: None,
         }
     }
 
@@ -85,26 +126,38 @@ impl Learned {
         if sent <= self.last_event {
             return;
         }
-        if self.succeeded < ENOUGH_CALLS {
+        if let Some(probe) = self.probe.take() {
+            self.end(probe, now);
+        } else if let Some(base) = self.on_trial(now) {
+            self.level = base.midpoint(self.level);
+            self.aim = 0.0;
+        } else if self.succeeded < ENOUGH_CALLS {
+            if self.succeeded == 0 || self.is_after_storm() {
+                self.in_a_row = self.in_a_row.saturating_add(1);
+            } else {
+                self.in_a_row = 0;
+            }
             // This one counts too: it might as well have been let through.
             let accepted = self.accepted + amount as f64;
             let elapsed = now.since(self.throttling_since).max(1) as f64;
             let rate = accepted * (self.period / elapsed);
             let before = self.level;
-            let least = self.level * (1.0 - LARGEST_SHRINK);
-            self.level = rate.clamp(least, self.level * (1.0 - SHRINK));
-            self.aim = before * 0.5 + self.level * 0.5;
+            let most = self.level * (1.0 - SHRINK);
+            let least =
+                (self.level * (1.0 - LARGEST_SHRINK)).max(self.remembered * LEAST_OF_REMEMBERED);
+            self.level = rate.max(least).min(most);
+            self.aim = before.midpoint(self.level);
         } else {
+            self.remembered = from;
             self.level = from * (1.0 - SHRINK);
-            self.aim = from * BACK_TO;
-            self.accepted = 0.0;
-            self.throttling_since = now;
+            self.aim = 0.0;
+            self.start_counting(now);
         }
         self.level = at_least_one(self.level);
         self.succeeded = 0;
         self.pressed = 0;
         self.last_event = now;
-        self.grown_at = now;
+        self.believed_at = now;
     }
 
     /// A call succeeded that used `amount`.
@@ -113,20 +166,14 @@ impl Learned {
         self.accepted += amount;
         self.usual += (amount - self.usual) / 16.0;
         self.succeeded = self.succeeded.saturating_add(1);
+        if let Some(probe) = &mut self.probe {
+            probe.accepted += amount;
+        }
         if pressed {
             self.pressed = self.pressed.saturating_add(1);
-            let back = (self.aim - self.level).max(0.0) / BACK_IN_CALLS;
-            self.level = (self.level + back) * (1.0 + self.growth(now));
+            self.level += (self.aim - self.level).max(0.0) / BACK_IN_CALLS;
+            self.grow(now);
         }
-    }
-
-    fn growth(&self, now: Time) -> f64 {
-        let calls_a_second = self.level / self.usual.max(1.0) / (self.period / SECOND);
-        let calls = f64::from(self.pressed) / USUAL_CALLS;
-        let calm = now.since(self.last_event) as f64 / USUAL_CALM;
-        let overdue = (calls.max(calm) - 1.0).max(0.0);
-        let growth = GROWTH / calls_a_second.sqrt() + IMPATIENCE * overdue * overdue;
-        growth.min(LARGEST_GROWTH)
     }
 
     /// Declared limits are believed again: after two minutes without a 429 the level takes ten more to
@@ -134,13 +181,94 @@ impl Learned {
     pub(crate) fn believe(&mut self, declared: f64, now: Time) -> bool {
         const DOUBT: u64 = 120 * 1_000_000_000;
         const WHOLE_LIMIT: f64 = 600.0 * SECOND;
-        let from = self.grown_at.max(self.last_event.plus(DOUBT));
+        let from = self.believed_at.max(self.last_event.plus(DOUBT));
         let calm = now.since(from);
         if calm > 0 {
             self.level += declared * (calm as f64 / WHOLE_LIMIT);
-            self.grown_at = now;
+            self.believed_at = now;
         }
         self.level >= declared
+    }
+
+    fn grow(&mut self, now: Time) {
+        if self.probe.is_none() && self.is_time_to_probe(now) {
+            self.probe = Some(Probe {
+                since: now,
+                grown_at: now,
+                counted_since: now,
+                base: self.level,
+                accepted: 0.0,
+            });
+        }
+        if let Some(probe) = &mut self.probe {
+            let elapsed = now.since(probe.grown_at) as f64;
+            probe.grown_at = now;
+            if (now.since(probe.counted_since) as f64) > 2.0 * DOUBLES_IN {
+                // What is looked for is the rate that it has reached, not the one it came from.
+                let age = now.since(probe.counted_since) / 2;
+                probe.counted_since = probe.counted_since.plus(age);
+                probe.accepted /= 2.0;
+            }
+            let growth = elapsed / DOUBLES_IN * std::f64::consts::LN_2;
+            self.level *= 1.0 + growth.min(LARGEST_GROWTH);
+        }
+    }
+
+    fn is_time_to_probe(&self, now: Time) -> bool {
+        if self.is_after_storm() && self.level < self.remembered / 2.0 {
+            return self.pressed >= CALLS_AFTER_STORM;
+        }
+        let calls_a_second = self.level / self.usual.max(1.0) / (self.period / SECOND);
+        let calls = PROBE_AFTER_CALLS / calls_a_second.sqrt();
+        let share = self.jitter();
+        f64::from(self.pressed) > calls * share
+            || now.since(self.last_event) as f64 > PROBE_AFTER * share
+    }
+
+    const fn is_after_storm(&self) -> bool {
+        self.in_a_row >= STORM
+    }
+
+    /// From a half to one and a half, another one after each event: processes met theirs at different
+    /// nanoseconds.
+    fn jitter(&self) -> f64 {
+        let mixed = self
+            .last_event
+            .as_nanos()
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        0.5 + (mixed >> 40) as f64 / f64::from(1 << 24)
+    }
+
+    /// A probe has met a 429.
+    fn end(&mut self, probe: Probe, now: Time) {
+        let elapsed = now.since(probe.since).max(1) as f64;
+        let counted = now.since(probe.counted_since).max(1) as f64;
+        let rate = probe.accepted * (self.period / counted);
+        let is_short = elapsed <= SHORT_PROBE || probe.accepted <= FEW_CALLS * self.usual;
+        self.level = probe.base;
+        if !is_short && rate > probe.base {
+            self.level = rate * (1.0 - SHRINK);
+            self.trial = Some(Trial {
+                since: now,
+                base: probe.base,
+            });
+        }
+        self.remembered = self.level;
+        self.aim = 0.0;
+        self.start_counting(now);
+    }
+
+    /// The level to fall back to where the present one is on trial.
+    fn on_trial(&self, now: Time) -> Option<f64> {
+        let trial = self.trial?;
+        let is_on = (now.since(trial.since) as f64) < TRIAL && self.level > trial.base;
+        is_on.then_some(trial.base)
+    }
+
+    const fn start_counting(&mut self, now: Time) {
+        self.in_a_row = 0;
+        self.accepted = 0.0;
+        self.throttling_since = now;
     }
 }
 

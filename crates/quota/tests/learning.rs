@@ -148,33 +148,38 @@ fn use_up(processes: usize, warm_up: u64, seconds: u64, seed: u64) -> (f64, f64)
 #[test]
 fn an_unknown_limit_is_found_and_used() {
     let (used, throttled) = use_up(1, 120, 600, 1);
-    assert!(used > 0.97, "{used}");
-    assert!(throttled < 0.008, "{throttled}");
+    assert!(used > 0.98, "{used}");
+    assert!(throttled < 0.006, "{throttled}");
 }
 
 #[test]
 fn processes_that_know_nothing_of_one_another_share_it() {
-    let (used, throttled) = use_up(10, 120, 600, 1);
-    assert!(used > 0.95, "{used}");
-    assert!(throttled < 0.015, "{throttled}");
+    for processes in [10, 40] {
+        let (used, throttled) = use_up(processes, 120, 780, 1);
+        assert!(used > 0.97, "{processes}: {used}");
+        assert!(throttled < 0.01, "{processes}: {throttled}");
+    }
 }
 
 #[test]
 fn a_limit_that_changes_is_followed() {
-    run(async {
-        let service = Service::new(10.0);
-        let _limiters = start(1, &LimitTable::new(), &service, 3);
-        sleep(Duration::from_secs(300)).await;
-        for (rate, seconds) in [(5.0, 30), (10.0, 240)] {
-            service.per_second.set(rate);
-            sleep(Duration::from_secs(seconds)).await;
-            let from = Instant::now();
-            sleep(Duration::from_secs(30)).await;
-            let (served, throttled) = service.rates(from, Instant::now());
-            assert!((served - rate).abs() < rate * 0.1, "{served} of {rate}");
-            assert!(throttled < 0.05, "{throttled}");
-        }
-    });
+    for seed in 1..=3 {
+        run(async {
+            let service = Service::new(10.0);
+            let _limiters = start(1, &LimitTable::new(), &service, seed);
+            sleep(Duration::from_secs(300)).await;
+            for rate in [20.0, 10.0] {
+                service.per_second.set(rate);
+                sleep(Duration::from_secs(35)).await;
+                let from = Instant::now();
+                sleep(Duration::from_secs(20)).await;
+                let (served, throttled) = service.rates(from, Instant::now());
+                assert!(served > rate * 0.9, "{served} of {rate}");
+                assert!(throttled < 0.05, "{throttled}");
+                sleep(Duration::from_secs(100)).await;
+            }
+        });
+    }
 }
 
 fn target() -> Target {
@@ -211,10 +216,10 @@ async fn a_throttle_teaches_the_limit_it_names_and_no_other() {
         send(&limiter).fail(&Fault::new(kind));
         let expected = match kind {
             // Hardly anything was used, so the level is halved first.
-            ThrottledRequests => (45, 100_000),
-            ThrottledTokens => (100, 45_000),
+            ThrottledRequests => (47, 100_000),
+            ThrottledTokens => (100, 47_500),
             // One that does not say which teaches the fuller one; here they are equally full.
-            Throttled => (45, 100_000),
+            Throttled => (47, 100_000),
             _ => (100, 100_000),
         };
         assert_eq!(effective(&limiter), expected, "{kind}");
@@ -227,7 +232,7 @@ async fn a_throttle_teaches_the_limit_it_names_and_no_other() {
         .unwrap();
     reserved.sent();
     send(&limiter).fail(&Fault::new(Throttled));
-    assert_eq!(effective(&limiter), (100, 54_900));
+    assert_eq!(effective(&limiter), (100, 57_950));
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,26 +243,26 @@ async fn throttles_of_calls_sent_before_the_shrink_are_one_event() {
     for call in calls {
         call.fail(&Fault::new(FaultKind::ThrottledRequests));
     }
-    // 0.9 of the 80 that were in use.
-    assert_eq!(effective(&limiter).0, 72);
+    // 0.95 of the 80 that were in use.
+    assert_eq!(effective(&limiter).0, 76);
     // A call sent after it is another.
     advance(Duration::from_secs(1)).await;
     send(&limiter).fail(&Fault::new(FaultKind::ThrottledRequests));
-    assert!(effective(&limiter).0 < 72);
+    assert!(effective(&limiter).0 < 76);
 }
 
 #[tokio::test(start_paused = true)]
 async fn calm_restores_a_declared_limit() {
     let limiter = declared();
     send(&limiter).fail(&Fault::new(FaultKind::ThrottledRequests));
-    assert_eq!(effective(&limiter).0, 45);
+    assert_eq!(effective(&limiter).0, 47);
     let mut at = Vec::new();
     for _ in 0..4 {
         advance(Duration::from_secs(120)).await;
         at.push(effective(&limiter).0);
     }
     // Two minutes of doubt, then a tenth of the limit a minute.
-    assert_eq!(at, [45, 65, 85, 100]);
+    assert_eq!(at, [47, 67, 87, 100]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -329,4 +334,23 @@ async fn a_throttle_for_the_day_holds_the_region_for_a_while() {
     );
     let refused = limiter.try_reserve(&other, &demand, &context).unwrap_err();
     assert_eq!(refused.retry_after(), Some(Duration::from_secs(7)));
+}
+
+/// A service that throttles everything for three minutes teaches nothing lasting about the limit.
+#[test]
+fn a_storm_of_throttles_is_soon_forgotten() {
+    run(async {
+        let service = Service::new(10.0);
+        let _limiters = start(1, &LimitTable::new(), &service, 5);
+        sleep(Duration::from_secs(300)).await;
+        service.per_second.set(0.0);
+        sleep(Duration::from_secs(180)).await;
+        service.per_second.set(10.0);
+        sleep(Duration::from_secs(150)).await;
+        let from = Instant::now();
+        sleep(Duration::from_secs(60)).await;
+        let (served, throttled) = service.rates(from, Instant::now());
+        assert!(served > 9.0, "{served}");
+        assert!(throttled < 0.05, "{throttled}");
+    });
 }

@@ -102,7 +102,11 @@ impl Unknown {
 
     pub(crate) fn throttled(&mut self, amount: u64, sent: Time, now: Time) {
         match &mut self.pace {
-            Some(Pace { learned, .. }) => learned.throttled(learned.level(), amount, sent, now),
+            Some(Pace { learned, bucket }) => {
+                learned.throttled(learned.level(), amount, sent, now);
+                // It used nothing and is refunded; but it went at this pace, and so does the next.
+                bucket.charge(amount);
+            }
             None => {
                 let learned =
                     Learned::first(self.rate.per(self.period, now), amount, self.period, now);
