@@ -50,7 +50,8 @@ impl<K, W> Builder<K, W> {
     }
 
     /// The most memory that kept answers take, in bytes, by the given function and about 128 more each. 64 MiB by
-    /// default, 1 KiB at least. Those that were not used for longest go first.
+    /// default, 1 KiB at least. Where it is used up, answers that were seldom asked for again go first. One that
+    /// takes a third of it or more may not be kept at all.
     #[must_use]
     pub const fn max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = max_bytes;
@@ -72,10 +73,11 @@ impl<K, W> Builder<K, W> {
     }
 
     /// Has identical calls that are made while one is under way wait for that one, and share its answer. Where it
-    /// brings none, each asks for itself. Off by default: models do not answer the same twice, and some callers
-    /// count on that.
+    /// brings none, and where a call's own deadline comes first, each asks for itself. Off by default: models do
+    /// not answer the same twice, and some callers count on that.
     ///
-    /// Who shares a stream gets it when it has ended.
+    /// Only answers that come whole are shared: when a stream begins, those who wait for it ask for themselves. A
+    /// call waits only for one that somebody polls: don't await two in turn in one task.
     #[must_use]
     pub const fn share_in_flight(mut self, share: bool) -> Self {
         self.share_in_flight = share;
@@ -117,7 +119,7 @@ impl<K, W> Builder<K, W> {
                 key: self.key,
                 bytes: self.bytes,
                 store: Store::new(self.max_bytes),
-                flights: self.share_in_flight.then(Flights::default),
+                flights: self.share_in_flight.then(Flights::new),
                 settings: Settings {
                     fresh_for: self.fresh_for,
                     stale_for: self.stale_for,

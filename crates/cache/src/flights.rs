@@ -1,6 +1,6 @@
 //! Which calls are under way, so that identical ones can share an answer.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -8,38 +8,42 @@ use tokio::sync::watch;
 use crate::Key;
 
 /// Clones share it. As many entries as there are different calls under way.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Flights {
-    leaders: Arc<Mutex<HashMap<Key, watch::Receiver<Flight>>>>,
+pub(crate) struct Flights<V> {
+    leaders: Arc<Mutex<HashMap<Key, watch::Receiver<Flight<V>>>>>,
 }
 
 /// How a call under way has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flight {
+pub(crate) enum Flight<V> {
     /// Not yet. Where nobody is left to say, its caller has gone away.
     Underway,
-    /// With an answer that was kept, or with none.
-    Landed,
+    /// With an answer to share, or without one.
+    Landed(Option<V>),
 }
 
 /// A call's part among identical ones.
-pub(crate) enum Part {
+pub(crate) enum Part<V> {
     /// The one that asks.
-    Lead(Lead),
+    Lead(Lead<V>),
     /// One that waits for it.
-    Follow(watch::Receiver<Flight>),
+    Follow(watch::Receiver<Flight<V>>),
 }
 
 /// The call that asks. Dropped without a word, another may lead.
-#[derive(Debug)]
-pub(crate) struct Lead {
-    flights: Flights,
+pub(crate) struct Lead<V> {
+    flights: Flights<V>,
     key: Key,
-    flight: watch::Sender<Flight>,
+    flight: watch::Sender<Flight<V>>,
 }
 
-impl Flights {
-    pub(crate) fn join(&self, key: Key) -> Part {
+impl<V> Flights<V> {
+    pub(crate) fn new() -> Self {
+        Self {
+            leaders: Arc::default(),
+        }
+    }
+
+    pub(crate) fn join(&self, key: Key) -> Part<V> {
         let mut leaders = self.leaders.lock();
         if let Some(flight) = leaders.get(&key) {
             return Part::Follow(flight.clone());
@@ -47,7 +51,9 @@ impl Flights {
         let (flight, followers) = watch::channel(Flight::Underway);
         leaders.insert(key, followers);
         Part::Lead(Lead {
-            flights: self.clone(),
+            flights: Self {
+                leaders: Arc::clone(&self.leaders),
+            },
             key,
             flight,
         })
@@ -59,17 +65,25 @@ impl Flights {
     }
 }
 
-impl Lead {
-    /// The call has ended, and what it brought is kept if it can be.
-    pub(crate) fn land(self) {
-        self.flight.send_replace(Flight::Landed);
+impl<V> Lead<V> {
+    /// The call has ended, with an answer to share or without one.
+    pub(crate) fn land(self, answer: Option<V>) {
+        self.flight.send_replace(Flight::Landed(answer));
     }
 }
 
-impl Drop for Lead {
+impl<V> Drop for Lead<V> {
     fn drop(&mut self) {
         // Before the followers wake, which happens when the sender is dropped after this: one of them is to lead.
         self.flights.leaders.lock().remove(&self.key);
+    }
+}
+
+impl<V> fmt::Debug for Flights<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flights")
+            .field("underway", &self.leaders.lock().len())
+            .finish()
     }
 }
 
@@ -84,15 +98,17 @@ mod tests {
         Key::of(&Invocation::new(target, ()), "Converse", b"hello")
     }
 
+    fn lead_and_follower(flights: &Flights<u8>) -> (Lead<u8>, watch::Receiver<Flight<u8>>) {
+        match (flights.join(key()), flights.join(key())) {
+            (Part::Lead(lead), Part::Follow(follower)) => (lead, follower),
+            _ => panic!("the first leads and the second follows"),
+        }
+    }
+
     #[tokio::test]
     async fn a_leader_that_goes_away_leaves_its_place_to_a_follower() {
-        let flights = Flights::default();
-        let Part::Lead(lead) = flights.join(key()) else {
-            panic!("the first leads");
-        };
-        let Part::Follow(mut follower) = flights.join(key()) else {
-            panic!("the second follows");
-        };
+        let flights = Flights::new();
+        let (lead, mut follower) = lead_and_follower(&flights);
         drop(lead);
         assert!(follower.changed().await.is_err());
         assert!(matches!(flights.join(key()), Part::Lead(_)));
@@ -100,17 +116,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn followers_learn_that_it_has_ended() {
-        let flights = Flights::default();
-        let Part::Lead(lead) = flights.join(key()) else {
-            panic!("the first leads");
-        };
-        let Part::Follow(mut follower) = flights.join(key()) else {
-            panic!("the second follows");
-        };
-        lead.land();
+    async fn followers_get_what_it_has_brought() {
+        let flights = Flights::new();
+        let (lead, mut follower) = lead_and_follower(&flights);
+        lead.land(Some(7));
         assert!(follower.changed().await.is_ok());
-        assert_eq!(*follower.borrow(), Flight::Landed);
+        assert_eq!(*follower.borrow(), Flight::Landed(Some(7)));
         assert_eq!(flights.len(), 0);
     }
 }

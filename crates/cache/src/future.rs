@@ -6,8 +6,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 use tower_bedrock_core::{HasFault, HasTarget, Target};
 use tower_service::Service;
 
@@ -18,13 +22,24 @@ use crate::{
 };
 
 /// A follower's wait. Boxed, because it can't be named and few calls wait.
-pub(crate) type Followed = Pin<Box<dyn Future<Output = Flight> + Send>>;
+pub(crate) type Followed<V> = Pin<Box<dyn Future<Output = Flight<V>> + Send>>;
 
-/// Waits for the end of a call that is under way.
-pub(crate) fn followed(mut flight: watch::Receiver<Flight>) -> Followed {
+/// Waits for the end of a call that is under way, but not beyond one's own deadline.
+pub(crate) fn followed<V: Clone + Send + Sync + 'static>(
+    mut flight: watch::Receiver<Flight<V>>,
+    deadline: Option<Instant>,
+) -> Followed<V> {
     Box::pin(async move {
-        let landed = flight.wait_for(|flight| *flight == Flight::Landed).await;
-        landed.map_or(Flight::Underway, |flight| *flight)
+        let landed = flight.wait_for(|flight| matches!(flight, Flight::Landed(_)));
+        let landed = match deadline {
+            Some(deadline) => match timeout_at(deadline, landed).await {
+                Ok(landed) => landed,
+                // What stands inside says what becomes of a call at its deadline.
+                Err(_) => return Flight::Landed(None),
+            },
+            None => landed.await,
+        };
+        landed.map_or(Flight::Underway, |flight| flight.clone())
     })
 }
 
@@ -33,14 +48,13 @@ pub(crate) struct Asked<S, Request> {
     pub(crate) service: S,
     pub(crate) request: Request,
     pub(crate) key: Key,
-    pub(crate) since: Instant,
 }
 
 /// As what an answer is kept.
-struct Keeping {
+struct Keeping<V> {
     key: Key,
     asked: Target,
-    lead: Option<Lead>,
+    lead: Option<Lead<V>>,
 }
 
 pin_project! {
@@ -56,21 +70,21 @@ pin_project! {
     {
         shared: Arc<Shared<K, W, <S::Response as Cacheable>::Kept>>,
         #[pin]
-        state: State<S, S::Future, S::Response, Request>,
+        state: State<S, S::Future, S::Response, Request, <S::Response as Cacheable>::Kept>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<S, F, R, Request> {
+    enum State<S, F, R, Request, V> {
         // Served without asking.
         Answered { answer: Option<R> },
         // The same call is under way.
-        Following { asked: Option<Asked<S, Request>>, followed: Followed },
+        Following { asked: Option<Asked<S, Request>>, followed: Followed<V> },
         // It brought nothing: the service has to be ready.
-        Readying { asked: Option<Asked<S, Request>>, lead: Option<Lead> },
+        Readying { asked: Option<Asked<S, Request>>, lead: Option<Lead<V>> },
         // Asks. Without `keeping` the answer is nobody's business.
-        Asking { #[pin] call: F, keeping: Option<Keeping> },
+        Asking { #[pin] call: F, keeping: Option<Keeping<V>> },
     }
 }
 
@@ -107,7 +121,7 @@ where
     pub(crate) const fn following(
         shared: Arc<Shared<K, W, <S::Response as Cacheable>::Kept>>,
         asked: Asked<S, Request>,
-        followed: Followed,
+        followed: Followed<<S::Response as Cacheable>::Kept>,
     ) -> Self {
         Self {
             shared,
@@ -123,7 +137,7 @@ where
         call: S::Future,
         key: Key,
         asked: Target,
-        lead: Option<Lead>,
+        lead: Option<Lead<<S::Response as Cacheable>::Kept>>,
     ) -> Self {
         Self {
             shared,
@@ -163,51 +177,46 @@ where
                     let Some(call) = asked.take() else {
                         return Poll::Pending;
                     };
-                    if flight == Flight::Landed {
-                        if let Some(answer) = this.shared.kept_since(&call.key, call.since) {
-                            return Poll::Ready(Ok(answer));
+                    let lead = match flight {
+                        Flight::Landed(Some(kept)) => {
+                            return Poll::Ready(Ok(S::Response::again(kept)));
                         }
-                        this.state.set(State::Readying {
-                            asked: Some(call),
-                            lead: None,
-                        });
-                        continue;
-                    }
-                    // The caller who asked has gone away.
-                    match this
-                        .shared
-                        .flights
-                        .as_ref()
-                        .map(|flights| flights.join(call.key))
-                    {
-                        Some(Part::Follow(flight)) => this.state.set(State::Following {
-                            asked: Some(call),
-                            followed: followed(flight),
-                        }),
-                        part => this.state.set(State::Readying {
-                            asked: Some(call),
-                            lead: match part {
+                        Flight::Landed(None) => None,
+                        // The caller who asked has gone away.
+                        Flight::Underway => {
+                            match this
+                                .shared
+                                .flights
+                                .as_ref()
+                                .map(|flights| flights.join(call.key))
+                            {
+                                Some(Part::Follow(flight)) => {
+                                    let deadline = call.request.context().deadline();
+                                    this.state.set(State::Following {
+                                        asked: Some(call),
+                                        followed: followed(flight, deadline),
+                                    });
+                                    continue;
+                                }
                                 Some(Part::Lead(lead)) => Some(lead),
-                                _ => None,
-                            },
-                        }),
-                    }
+                                None => None,
+                            }
+                        }
+                    };
+                    this.state.set(State::Readying {
+                        asked: Some(call),
+                        lead,
+                    });
                 }
                 StateProjection::Readying { asked, lead } => {
                     let Some(call) = asked else {
                         return Poll::Pending;
                     };
-                    if let Err(error) = ready!(call.service.poll_ready(cx)) {
-                        if let Some(lead) = lead.take() {
-                            lead.land();
-                        }
-                        return Poll::Ready(Err(error));
-                    }
+                    let ready = ready!(call.service.poll_ready(cx));
                     let Some(Asked {
                         mut service,
                         request,
                         key,
-                        ..
                     }) = asked.take()
                     else {
                         return Poll::Pending;
@@ -217,6 +226,9 @@ where
                         asked: request.target().clone(),
                         lead: lead.take(),
                     };
+                    if let Err(error) = ready {
+                        return Poll::Ready(stand_in(this.shared, keeping, error));
+                    }
                     let call = service.call(request);
                     this.state.set(State::Asking {
                         call,
@@ -238,8 +250,8 @@ where
     }
 }
 
-/// Keeps an answer when it is whole.
-fn keep<R, K, W>(shared: &Arc<Shared<K, W, R::Kept>>, keeping: Keeping, answer: R) -> R
+/// Keeps an answer when it is whole, and shares it where that is at once.
+fn keep<R, K, W>(shared: &Arc<Shared<K, W, R::Kept>>, keeping: Keeping<R::Kept>, answer: R) -> R
 where
     R: Cacheable,
     K: Send + Sync + 'static,
@@ -248,28 +260,41 @@ where
     let Keeping { key, asked, lead } = keeping;
     if !is_genuine(&asked, answer.history()) {
         if let Some(lead) = lead {
-            lead.land();
+            lead.land(None);
         }
         return answer;
     }
     let shared = Arc::clone(shared);
-    answer.when_whole(move |kept| {
-        let bytes = (shared.bytes)(&kept);
-        shared.store.keep(key, kept, bytes, Instant::now());
-        if let Some(lead) = lead {
-            lead.land();
+    let Some(lead) = lead else {
+        return answer.when_whole(move |kept| shared.keep(key, kept));
+    };
+    // Taken by whoever comes first: the answer, or the end of this function, where it is a stream.
+    let lead = Arc::new(Mutex::new(Some(lead)));
+    let shared_lead = Arc::clone(&lead);
+    let answer = answer.when_whole(move |kept| {
+        if let Some(lead) = shared_lead.lock().take() {
+            lead.land(Some(kept.clone()));
         }
-    })
+        shared.keep(key, kept);
+    });
+    if let Some(lead) = lead.lock().take() {
+        lead.land(None);
+    }
+    answer
 }
 
 /// A kept answer in place of an error, with what has happened until then.
-fn stand_in<R, K, W, E>(shared: &Shared<K, W, R::Kept>, keeping: Keeping, error: E) -> Result<R, E>
+fn stand_in<R, K, W, E>(
+    shared: &Shared<K, W, R::Kept>,
+    keeping: Keeping<R::Kept>,
+    error: E,
+) -> Result<R, E>
 where
     R: Cacheable,
     E: HasFault,
 {
     if let Some(lead) = keeping.lead {
-        lead.land();
+        lead.land(None);
     }
     let fault = error.fault();
     if !(shared.settings.stale_if)(&fault) {

@@ -1,8 +1,9 @@
 use std::fmt;
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tower_bedrock_core::HasTarget;
+use tower_bedrock_core::{HasTarget, ModelId, Route};
+
+use crate::canonical;
 
 /// What makes two calls the same: a SHA-256 digest of tenant, model, operation and request.
 ///
@@ -13,35 +14,50 @@ pub struct Key([u8; 32]);
 impl Key {
     /// The key of a call with these bytes. Callers see to it that the same request has the same bytes.
     ///
-    /// The model goes by its base: the Region and the inference profile that a call goes through don't change
-    /// what the model answers.
+    /// A model goes by its base: the Region and the inference profile that a call goes through don't change what
+    /// it answers. What is one's own (a custom model, an endpoint, a prompt) goes by its whole ARN.
     pub fn of<Request: HasTarget>(call: &Request, operation: &str, request: &[u8]) -> Self {
-        let tenant = call.context().tenant().map_or("", |tenant| tenant.as_str());
-        let mut digest = Sha256::new();
-        for part in [
-            tenant.as_bytes(),
-            call.target().model().base().as_bytes(),
-            operation.as_bytes(),
-            request,
-        ] {
-            // With its length before it, no part can be taken for the end of another.
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part);
-        }
+        let mut digest = start(call, operation);
+        digest.update(request);
         Self(digest.finalize().into())
     }
 
     /// The key of a call whose request is JSON, however its members are ordered and its white space is set;
-    /// `None` where it is not JSON.
+    /// `None` where it is not JSON. Numbers are the same when they are written the same.
     pub fn of_json<Request: HasTarget>(
         call: &Request,
         operation: &str,
         request: &[u8],
     ) -> Option<Self> {
-        let mut canonical: Value = serde_json::from_slice(request).ok()?;
-        canonical.sort_all_objects();
-        let canonical = serde_json::to_vec(&canonical).ok()?;
-        Some(Self::of(call, operation, &canonical))
+        let mut digest = start(call, operation);
+        canonical::digest(std::str::from_utf8(request).ok()?, &mut digest)?;
+        Some(Self(digest.finalize().into()))
+    }
+}
+
+/// The digest of all but the request.
+fn start<Request: HasTarget>(call: &Request, operation: &str) -> Sha256 {
+    let tenant = call.context().tenant();
+    let mut digest = Sha256::new();
+    digest.update([u8::from(tenant.is_some())]);
+    for part in [
+        tenant.map_or("", |tenant| tenant.as_str()),
+        identity(call.target().model()),
+        operation,
+    ] {
+        // With its length before it, no part can be taken for the end of another.
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    digest
+}
+
+/// What tells one model from another, whichever way it is called.
+pub(crate) fn identity(model: &ModelId) -> &str {
+    match model.route() {
+        // The same name may be in another account or Region.
+        Route::Dedicated | Route::Undetermined => model.as_str(),
+        _ => model.base(),
     }
 }
 
@@ -76,6 +92,7 @@ mod tests {
         };
         let keys = [
             key(None, nova, "Converse", "hello"),
+            key(Some(""), nova, "Converse", "hello"),
             key(Some("a"), nova, "Converse", "hello"),
             key(Some("b"), nova, "Converse", "hello"),
             key(None, "amazon.nova-pro-v1:0", "Converse", "hello"),
@@ -83,6 +100,19 @@ mod tests {
             key(None, nova, "Converse", "hello."),
             // The same bytes in a row, divided in another place.
             key(None, nova, "Conversehel", "lo"),
+            // The same name in two accounts.
+            key(
+                None,
+                "arn:aws:sagemaker:us-east-1:111111111111:endpoint/mine",
+                "Converse",
+                "hello",
+            ),
+            key(
+                None,
+                "arn:aws:sagemaker:us-east-1:222222222222:endpoint/mine",
+                "Converse",
+                "hello",
+            ),
         ];
         for (index, key) in keys.iter().enumerate() {
             assert!(!keys[..index].contains(key), "{index}");
@@ -106,6 +136,13 @@ mod tests {
         assert!(one.is_some());
         assert_eq!(one, key(r#"{"b":{"d":null,"c":"x"},"a":[1,2]}"#));
         assert_ne!(one, key(r#"{"b":{"d":null,"c":"x"},"a":[2,1]}"#));
+        assert_eq!(key(r#""A""#), key(r#""\u0041""#));
+        assert_ne!(
+            key("12345678901234567890123"),
+            key("12345678901234567890124")
+        );
+        assert_ne!(key(r#"{"a":"b"}"#), key(r#"["a","b"]"#));
+        assert_ne!(key(r#"["a","b"]"#), key(r#"["a,b"]"#));
         assert_eq!(key("{"), None);
     }
 }

@@ -4,7 +4,7 @@ use tokio::time::{Duration, Instant};
 use tower_bedrock_core::{Degraded, Fault, History, Target};
 use tower_layer::Layer;
 
-use crate::{Cache, Cacheable, Key, Responder, flights::Flights, store::Store};
+use crate::{Cache, Cacheable, Key, Responder, flights::Flights, key::identity, store::Store};
 
 /// Keeps the answers of a service, and serves them again. See the [crate's documentation](crate) for an example.
 ///
@@ -20,7 +20,7 @@ pub(crate) struct Shared<K, W, V> {
     pub(crate) bytes: W,
     pub(crate) store: Store<V>,
     /// Where identical calls share one answer.
-    pub(crate) flights: Option<Flights>,
+    pub(crate) flights: Option<Flights<V>>,
     pub(crate) settings: Settings,
 }
 
@@ -40,7 +40,7 @@ impl<K, W, V> CacheLayer<K, W, V> {
         Responder::new(Arc::clone(&self.shared))
     }
 
-    /// Forgets every answer.
+    /// Forgets every answer that is kept. Those of calls under way are kept when they come.
     pub fn clear(&self)
     where
         V: Clone,
@@ -52,54 +52,53 @@ impl<K, W, V> CacheLayer<K, W, V> {
 impl<K, W, V: Clone> Shared<K, W, V> {
     /// A kept answer to serve instead of asking.
     pub(crate) fn fresh<R: Cacheable<Kept = V>>(&self, key: &Key) -> Option<R> {
-        let max_age = self.settings.fresh_for;
-        if max_age.is_zero() {
-            return None;
-        }
-        let (kept, _) = self.store.find(key, max_age, Instant::now())?;
-        Some(R::again(kept))
-    }
-
-    /// What a call brought that was under way when the same one was made, at `since`.
-    pub(crate) fn kept_since<R: Cacheable<Kept = V>>(
-        &self,
-        key: &Key,
-        since: Instant,
-    ) -> Option<R> {
-        let now = Instant::now();
-        let max_age = now.saturating_duration_since(since);
-        let (kept, _) = self.store.find(key, max_age, now)?;
+        let (kept, _) = self.find(key, self.settings.fresh_for)?;
         Some(R::again(kept))
     }
 
     /// A kept answer to stand in for one that failed.
     pub(crate) fn stale<R: Cacheable<Kept = V>>(&self, key: &Key) -> Option<R> {
-        let max_age = self.settings.stale_for;
-        if max_age.is_zero() {
-            return None;
-        }
-        let now = Instant::now();
-        let Some((kept, age)) = self.store.find(key, max_age, now) else {
-            self.store
-                .expire(key, max_age.max(self.settings.fresh_for), now);
-            return None;
-        };
+        let (kept, age) = self.find(key, self.settings.stale_for)?;
         let mut answer = R::again(kept);
         if let Some(history) = answer.history_mut() {
             history.degraded = Some(Degraded::with_age(age));
         }
         Some(answer)
     }
+
+    /// Zero is never, not this very instant.
+    fn find(&self, key: &Key, max_age: Duration) -> Option<(V, Duration)> {
+        let found = self
+            .store
+            .find(key, self.settings.longest(), Instant::now());
+        found.filter(|(_, age)| !max_age.is_zero() && *age <= max_age)
+    }
+
+    /// Keeps an answer, where anybody could get it again.
+    pub(crate) fn keep(&self, key: Key, answer: V)
+    where
+        W: Fn(&V) -> usize,
+    {
+        if !self.settings.longest().is_zero() {
+            let bytes = (self.bytes)(&answer);
+            self.store.keep(key, answer, bytes, Instant::now());
+        }
+    }
+}
+
+impl Settings {
+    /// After so long nobody is given an answer any more.
+    fn longest(&self) -> Duration {
+        self.fresh_for.max(self.stale_for)
+    }
 }
 
 /// Whether an answer is that of the model that was asked. Stand-ins are not kept.
 pub(crate) fn is_genuine(asked: &Target, history: Option<&History>) -> bool {
     history.is_none_or(|history| {
-        let served_by = history
-            .served_by
-            .as_ref()
-            .map(|target| target.model().base());
-        history.degraded.is_none() && served_by.is_none_or(|model| model == asked.model().base())
+        let served_by = history.served_by.as_ref();
+        history.degraded.is_none()
+            && served_by.is_none_or(|target| identity(target.model()) == identity(asked.model()))
     })
 }
 

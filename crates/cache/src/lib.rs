@@ -41,12 +41,18 @@
 //!
 //! # What is kept
 //!
-//! Whole answers of the model that was asked for: a unary one when it has come, a stream when it has ended. No
-//! stand-in, that is no degraded answer and none of a fallback's other model. No call whose [`Key`] function
-//! says `None`, which is how a request forbids it.
+//! Whole answers of the model that was asked for: a unary one when it has come, a stream, where its type is
+//! [`Cacheable`], when it has ended. No stand-in, that is no degraded answer and none of a fallback's other model.
+//! No call whose key function says `None`, which is how a request forbids it.
 //!
-//! Two calls are the same when their keys are. A key made by [`Key::of`] or [`Key::of_json`] is a SHA-256 digest
-//! that begins with the tenant and the model, so that no tenant ever sees another's answer.
+//! A layer is for one type of response, so an application that makes several kinds of calls has a layer for each.
+//! The SDK's event streams are not `Cacheable`; the gateway's are.
+//!
+//! Two calls are the same when their keys are. A [`Key`] is a SHA-256 digest that begins with the tenant and the
+//! model, so that no tenant ever sees another's answer.
+//!
+//! An answer is cloned when it is kept and when it is given again: outputs that are cheap to clone (an `Arc`,
+//! `Bytes`) make that cheap too. What is too old is forgotten when it is next asked for, or pushed out.
 //!
 //! # What is served
 //!
@@ -60,8 +66,11 @@
 //!
 //! # Where it stands in a stack
 //!
-//! Outside of everything that can fail, so around fallback, or as its last hop with
-//! [`responder`](CacheLayer::responder).
+//! | place | its price |
+//! |---|---|
+//! | around the whole standard stack | a kept answer stands in for whatever fails, the request's time limit too; metrics and spans inside count the failure, not the answer |
+//! | around the fallback, in the fallback's slot: `with_fallback(Stack::new(fallback, cache))` with tower's `Stack` | metrics count it as a degraded answer; none stands in for a request that ran out of time |
+//! | the fallback's last hop: `or_degraded(cache.responder())`, with the layer in one of the other places to keep | the same, and the fallback's own predicate decides |
 //!
 //! # Errors
 //!
@@ -69,6 +78,7 @@
 
 mod builder;
 mod cacheable;
+mod canonical;
 mod flights;
 mod future;
 mod key;

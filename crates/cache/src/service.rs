@@ -1,10 +1,9 @@
 use std::{
-    fmt, mem,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
 
-use tokio::time::Instant;
 use tower_bedrock_core::{HasFault, HasTarget};
 use tower_service::Service;
 
@@ -65,28 +64,32 @@ where
             return ResponseFuture::passed_through(shared, self.inner.call(request));
         };
         if let Some(answer) = shared.fresh(&key) {
+            self.release();
             return ResponseFuture::answered(shared, answer);
         }
-        let part = shared.flights.as_ref().map(|flights| flights.join(key));
-        if let Some(Part::Follow(flight)) = part {
-            // Nothing is held while it waits: the instance that is ready stays here.
-            let asked = Asked {
-                service: self.inner.clone(),
-                request,
-                key,
-                since: Instant::now(),
-            };
-            return ResponseFuture::following(shared, asked, followed(flight));
-        }
-        let lead = match part {
+        let lead = match shared.flights.as_ref().map(|flights| flights.join(key)) {
+            Some(Part::Follow(flight)) => {
+                self.release();
+                let followed = followed(flight, request.context().deadline());
+                let asked = Asked {
+                    service: self.inner.clone(),
+                    request,
+                    key,
+                };
+                return ResponseFuture::following(shared, asked, followed);
+            }
             Some(Part::Lead(lead)) => Some(lead),
-            _ => None,
+            None => None,
         };
-        // The instance that was polled ready is the one to be called; a clone may not be ready.
-        let clone = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, clone);
         let asked = request.target().clone();
-        ResponseFuture::asking(shared, inner.call(request), key, asked, lead)
+        ResponseFuture::asking(shared, self.inner.call(request), key, asked, lead)
+    }
+}
+
+impl<S: Clone, K, W, V> Cache<S, K, W, V> {
+    /// An instance that was polled ready and is not called may hold a permit. A clone of it does not.
+    fn release(&mut self) {
+        self.inner = self.inner.clone();
     }
 }
 

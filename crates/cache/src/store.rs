@@ -50,18 +50,16 @@ impl<V: Clone> Store<V> {
         self.entries.insert(key, entry);
     }
 
-    /// An answer that is no older than `max_age`, and its age.
-    pub(crate) fn find(&self, key: &Key, max_age: Duration, now: Instant) -> Option<(V, Duration)> {
-        let Entry { value, kept_at, .. } = self.entries.get(key)?;
-        let age = now.saturating_duration_since(kept_at);
-        (age <= max_age).then_some((value, age))
-    }
-
-    /// Forgets an answer that is older than anybody would take it.
-    pub(crate) fn expire(&self, key: &Key, max_age: Duration, now: Instant) {
-        self.entries.remove_if(key, |entry| {
-            now.saturating_duration_since(entry.kept_at) > max_age
-        });
+    /// An answer and its age. One that is older than anybody would take it is forgotten.
+    pub(crate) fn find(&self, key: &Key, longest: Duration, now: Instant) -> Option<(V, Duration)> {
+        let age = |entry: &Entry<V>| now.saturating_duration_since(entry.kept_at);
+        let entry = self.entries.get(key)?;
+        if age(&entry) > longest {
+            self.entries.remove_if(key, |entry| age(entry) > longest);
+            return None;
+        }
+        let age = age(&entry);
+        Some((entry.value, age))
     }
 
     pub(crate) fn clear(&self) {

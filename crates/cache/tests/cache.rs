@@ -10,13 +10,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{advance, sleep};
-use tokio_test::{assert_pending, assert_ready_ok, task};
-use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_bedrock_cache::{CacheLayer, Key};
+use tokio::time::{Instant, advance, sleep};
+use tokio_test::{assert_pending, assert_ready_err, assert_ready_ok, task};
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
+use tower_bedrock_cache::{CacheLayer, Cacheable, Key};
 use tower_bedrock_core::{
-    Answer, BoxError, Context, Degraded, Fault, FaultKind, HasCompletion, HasFault, HasTarget,
-    Invocation, Target, TokenUsage,
+    Answer, BoxError, Completion, Context, Degraded, Fault, FaultKind, HasCompletion, HasFault,
+    HasTarget, Invocation, Target, TokenUsage,
 };
 use tower_test::mock;
 
@@ -414,6 +414,96 @@ async fn when_the_caller_who_asks_goes_away_one_of_the_others_asks() {
     for other in &mut others {
         assert_eq!(assert_ready_ok!(other.poll()).output(), "hello yourself");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_another_call_beyond_a_deadline_of_ones_own() {
+    let (mock, mut handle) = mock::pair::<Call, Response>();
+    let mut service = layer(builder().share_in_flight(true)).layer(mock);
+    handle.allow(2);
+    let mut leader = task::spawn(service.ready().await.unwrap().call(call("hello")));
+    assert_pending!(leader.poll());
+    let _unanswered = handle.next_request().await.unwrap();
+
+    let deadline = Instant::now() + secs(2);
+    let hurried = call("hello").with_context(Context::new().with_deadline(deadline));
+    let mut follower = task::spawn(service.oneshot(hurried));
+    assert_pending!(follower.poll());
+    advance(secs(2)).await;
+    assert!(follower.is_woken());
+    assert_pending!(follower.poll());
+    // It asks for itself. What stands inside knows what to do at a deadline.
+    let (_, reply) = handle.next_request().await.unwrap();
+    reply.send_error(Fault::new(FaultKind::DeadlineExceeded));
+    assert_ready_err!(follower.poll());
+}
+
+/// A stream as the cache sees it: whole only later, if ever.
+struct Later {
+    keep: Option<Box<dyn FnOnce(&'static str) + Send>>,
+}
+
+impl HasCompletion for Later {
+    fn on_completion<F: FnOnce(&Completion) + Send + 'static>(&mut self, _: F) {}
+}
+
+impl Cacheable for Later {
+    type Kept = &'static str;
+
+    fn when_whole<F: FnOnce(&'static str) + Send + 'static>(mut self, keep: F) -> Self {
+        self.keep = Some(Box::new(keep));
+        self
+    }
+
+    fn again(_: &'static str) -> Self {
+        Self { keep: None }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_kept_when_it_has_ended_and_not_shared_before() {
+    let cache = CacheLayer::builder(key as KeyOf, |kept: &&'static str| kept.len())
+        .fresh_for(secs(60))
+        .share_in_flight(true)
+        .build()
+        .unwrap();
+    let service = cache.layer(service_fn(|_: Call| async {
+        Ok::<_, BoxError>(Later { keep: None })
+    }));
+    // One that breaks off is not kept, and one that is under way keeps nobody waiting.
+    drop(service.clone().oneshot(call("hello")).await.unwrap());
+    let first = service.clone().oneshot(call("hello")).await.unwrap();
+    let second = service.clone().oneshot(call("hello")).await.unwrap();
+    assert!(second.keep.is_some(), "it asked for itself");
+    first.keep.unwrap()("whole");
+    let third = service.oneshot(call("hello")).await.unwrap();
+    assert!(third.keep.is_none(), "it was given what is kept");
+}
+
+#[tokio::test]
+async fn no_permit_is_held_for_an_answer_that_is_kept() {
+    let echo = service_fn(|_: Call| async { Ok::<_, BoxError>(Answer::new("hello".to_owned())) });
+    let inner = ConcurrencyLimitLayer::new(1).layer(echo);
+    let mut service = layer(builder().fresh_for(secs(60))).layer(inner);
+    let mut other = service.clone();
+    for _ in 0..2 {
+        service
+            .ready()
+            .await
+            .unwrap()
+            .call(call("hello"))
+            .await
+            .unwrap();
+    }
+    assert_ready_ok!(task::spawn(other.ready()).poll());
+}
+
+#[tokio::test]
+async fn what_nobody_could_be_given_is_not_kept() {
+    let echo = service_fn(|_: Call| async { Ok::<_, BoxError>(Answer::new("hello".to_owned())) });
+    let cache = layer(builder().stale_for(Duration::ZERO));
+    cache.layer(echo).oneshot(call("hello")).await.unwrap();
+    assert!(format!("{cache:?}").contains("entries: 0"));
 }
 
 // === the responder ===

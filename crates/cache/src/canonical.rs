@@ -1,0 +1,54 @@
+//! JSON by its meaning: without white space, with an object's members in order and a string's escapes undone.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+/// Adds a JSON text to a digest; `None` where it is none. Numbers go in as they are written: as numbers, large ones
+/// would be rounded, and different requests would be the same.
+pub(crate) fn digest(json: &str, digest: &mut Sha256) -> Option<()> {
+    let json: &RawValue = serde_json::from_str(json).ok()?;
+    value(json, digest)
+}
+
+/// Each kind of value has a first byte of its own, and what has parts says how many.
+fn value(json: &RawValue, digest: &mut Sha256) -> Option<()> {
+    let text = json.get();
+    match text.as_bytes().first()? {
+        first @ b'{' => {
+            let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+            begin(*first, members.len(), digest);
+            members.into_iter().try_for_each(|(name, member)| {
+                string(&name, digest);
+                value(member, digest)
+            })
+        }
+        first @ b'[' => {
+            let elements: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+            begin(*first, elements.len(), digest);
+            elements
+                .into_iter()
+                .try_for_each(|element| value(element, digest))
+        }
+        b'"' => {
+            string(&serde_json::from_str::<String>(text).ok()?, digest);
+            Some(())
+        }
+        _ => {
+            begin(b'0', text.len(), digest);
+            digest.update(text);
+            Some(())
+        }
+    }
+}
+
+fn string(text: &str, digest: &mut Sha256) {
+    begin(b'"', text.len(), digest);
+    digest.update(text);
+}
+
+fn begin(kind: u8, parts: usize, digest: &mut Sha256) {
+    digest.update([kind]);
+    digest.update((parts as u64).to_be_bytes());
+}
