@@ -92,6 +92,50 @@ async fn what_has_not_changed_keeps_its_state() {
     assert!(wrong.rebuild(&before, &stack).is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn tenants_wait_in_proportion_to_their_shares() {
+    let config = StackConfig {
+        shares: vec![("three".into(), 3)],
+        ..toml::from_str("[[quota]]\ntokens_per_minute = 16").unwrap()
+    };
+    let limiter = config.build().unwrap().quota().limiter().clone();
+    let target = Target::parse("us-east-1", "a.b").unwrap();
+    let demand = |tokens| Demand::new(tokens).with_max_output_tokens(0);
+    // Takes all there is, until everybody waits.
+    let first = limiter.reserve(&target, &demand(16), &Context::new()).await;
+    let (granted, mut order) = tokio::sync::mpsc::unbounded_channel();
+    for tenant in ["three", "one"].into_iter().cycle().take(16) {
+        let (limiter, target, granted) = (limiter.clone(), target.clone(), granted.clone());
+        tokio::spawn(async move {
+            let context = Context::new().with_tenant(tenant);
+            let reservation = limiter
+                .reserve(&target, &demand(1), &context)
+                .await
+                .unwrap();
+            granted.send(tenant).unwrap();
+            reservation.refund();
+        });
+        tokio::task::yield_now().await;
+    }
+    drop(granted);
+    first.unwrap().refund();
+    let mut of_three = 0;
+    for _ in 0..8 {
+        of_three += u32::from(order.recv().await == Some("three"));
+    }
+    assert_eq!(of_three, 6);
+
+    let wrong = StackConfig {
+        shares: vec![("none".into(), 0)],
+        ..StackConfig::default()
+    };
+    let error = wrong.build().unwrap_err().to_string();
+    assert!(
+        error.contains("tenant_weight is 0: expected 1 to 1000"),
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn what_cannot_be_right_is_named() {
     let cases = [
