@@ -1,21 +1,12 @@
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::{fmt, sync::Arc};
 
-use metrics::{Counter, Histogram, Label, with_recorder};
-use parking_lot::RwLock;
+use metrics::{Counter, Gauge, Histogram, Label, with_recorder};
 use tower_bedrock_core::{FaultKind, GaveUp, Target};
 
-use crate::table::{self, Kind, Metric};
-
-/// The most targets that get labels of their own.
-pub(crate) const MAX_TARGETS: usize = 256;
-
-/// What a target beyond [`MAX_TARGETS`] is labelled with. A client can name as many models as it likes;
-/// a recorder keeps every label it was ever given.
-const OTHER: &str = "other";
+use crate::{
+    bounded::{Bounded, OTHER},
+    table::{self, Kind, Metric},
+};
 
 /// The handles of one target. They are registered once, so that recording neither looks up nor allocates.
 pub(crate) struct Handles {
@@ -112,21 +103,18 @@ impl fmt::Debug for Handles {
     }
 }
 
-/// Handles by target, as many as [`MAX_TARGETS`].
+/// Handles by target.
 #[derive(Debug)]
 pub(crate) struct HandleCache {
     scope: Scope,
-    by_target: RwLock<HashMap<Target, Arc<Handles>>>,
-    /// Of all targets that find no place.
-    other: OnceLock<Arc<Handles>>,
+    by_target: Bounded<Target, Handles>,
 }
 
 impl HandleCache {
     pub(crate) fn new(scope: Scope) -> Self {
         Self {
             scope,
-            by_target: RwLock::default(),
-            other: OnceLock::new(),
+            by_target: Bounded::default(),
         }
     }
 
@@ -135,46 +123,36 @@ impl HandleCache {
     }
 
     pub(crate) fn get(&self, target: &Target) -> Arc<Handles> {
-        let known = self.by_target.read().get(target).cloned();
-        // Once there is one, the table is full and stays so.
-        known
-            .or_else(|| self.other.get().cloned())
-            .unwrap_or_else(|| self.insert(target))
-    }
-
-    #[cold]
-    fn insert(&self, target: &Target) -> Arc<Handles> {
-        let mut by_target = self.by_target.write();
-        if by_target.len() < MAX_TARGETS {
-            let handles = || {
-                Arc::new(Handles::new(
-                    target.region().as_str(),
-                    target.model().as_str(),
-                    self.scope,
-                ))
-            };
-            by_target
-                .entry(target.clone())
-                .or_insert_with(handles)
-                .clone()
-        } else {
-            drop(by_target);
-            let handles = || Arc::new(Handles::new(OTHER, OTHER, self.scope));
-            Arc::clone(self.other.get_or_init(handles))
-        }
+        self.by_target.get(target, |target| {
+            let (region, model) = names_of(target);
+            Handles::new(region, model, self.scope)
+        })
     }
 }
 
-fn register_counter(metric: Metric, labels: Vec<Label>) -> Counter {
+/// The Region and the model of a target, or what stands for those that find no place.
+pub(crate) fn names_of(target: Option<&Target>) -> (&str, &str) {
+    target.map_or((OTHER, OTHER), |target| {
+        (target.region().as_str(), target.model().as_str())
+    })
+}
+
+pub(crate) fn register_counter(metric: Metric, labels: Vec<Label>) -> Counter {
     debug_assert_eq!(metric.kind, Kind::Counter);
     let key = metrics::Key::from_parts(metric.name, labels);
     with_recorder(|recorder| recorder.register_counter(&key, &METADATA))
 }
 
-fn register_histogram(metric: Metric, labels: Vec<Label>) -> Histogram {
+pub(crate) fn register_histogram(metric: Metric, labels: Vec<Label>) -> Histogram {
     debug_assert_eq!(metric.kind, Kind::Histogram);
     let key = metrics::Key::from_parts(metric.name, labels);
     with_recorder(|recorder| recorder.register_histogram(&key, &METADATA))
+}
+
+pub(crate) fn register_gauge(metric: Metric, labels: Vec<Label>) -> Gauge {
+    debug_assert_eq!(metric.kind, Kind::Gauge);
+    let key = metrics::Key::from_parts(metric.name, labels);
+    with_recorder(|recorder| recorder.register_gauge(&key, &METADATA))
 }
 
 /// Tells the recorder that is in place the unit and the meaning of every metric. Layers do it when they are made.

@@ -42,6 +42,14 @@
 //! scopes. What AWS/Bedrock publishes itself, of attempts, has AWS's name here; what only this side knows, of
 //! requests, has a name of its own. [`METRICS`] is the whole table.
 //!
+//! What policies do on the way is recorded with the handles of [`policy`].
+//!
+//! # To CloudWatch and to people
+//!
+//! The module `recorder` (feature `recorder`) is a recorder of the facade that sends to CloudWatch within its limits, or
+//! writes its embedded metric format. The module `operations` (feature `operations`) makes a dashboard, alarms, log
+//! queries and rights from the table. Neither depends on AWS's SDK unless the feature `aws` is on.
+//!
 //! # Cost
 //!
 //! Handles are registered once a target; after that a successful unary call records without looking anything
@@ -52,6 +60,7 @@
 //! Bodies, keys and tokens. Labels and attributes are ids, Regions, kinds of fault, counts and durations.
 
 mod attributes;
+mod bounded;
 mod handles;
 #[cfg(any(feature = "operations", feature = "recorder"))]
 mod limits;
@@ -60,6 +69,7 @@ mod metrics_layer;
 mod names;
 #[cfg(feature = "operations")]
 pub mod operations;
+pub mod policy;
 #[cfg(feature = "recorder")]
 pub mod recorder;
 mod recording;
@@ -71,3 +81,8 @@ pub use self::{
     table::METRICS,
     trace_layer::{Trace, TraceFuture, TraceLayer},
 };
+
+/// The README's example, compiled and run as it stands.
+#[cfg(all(doctest, feature = "recorder"))]
+#[doc = include_str!("../README.md")]
+pub struct ReadmeExamples;

@@ -49,7 +49,7 @@
 //! | `breaker` | `breaker` | an outage should fail fast, or there is something to fall back to |
 //! | `fallback` | `fallback` | another model, Region or tier would do, or a canned answer is better than none |
 //! | `cache` | `cache` | a kept answer is better than none, or the same is asked again and again |
-//! | `cloudwatch` | `cloudwatch` | somebody is on call |
+//! | `cloudwatch` | `cloudwatch` | somebody is on call; with what policies report as `metrics` |
 //! | [`timeout`] | always there | always: a model can hang |
 //!
 //! `StandardStack` (feature `stack`, on by default) has all of them, in the order that its documentation
@@ -86,6 +86,8 @@
 
 #[cfg(feature = "config")]
 pub mod config;
+#[cfg(feature = "cloudwatch")]
+pub mod metrics;
 #[cfg(feature = "service-quotas")]
 pub mod service_quotas;
 #[cfg(feature = "stack")]

@@ -2,11 +2,14 @@ use tower::layer::util::Identity;
 use tower_bedrock_breaker::CircuitBreakerLayer;
 use tower_bedrock_cloudwatch::{Metrics, MetricsLayer, Trace, TraceLayer};
 use tower_bedrock_core::BoxError;
-use tower_bedrock_quota::{LimitTable, QuotaLayer};
+use tower_bedrock_quota::{Limiter, QuotaLayer};
 use tower_bedrock_retry::RetryLayer;
 use tower_layer::Layer;
 
-use crate::timeout::{Timeout, TimeoutLayer};
+use crate::{
+    metrics::{BreakerMetrics, QuotaMetrics},
+    timeout::{Timeout, TimeoutLayer},
+};
 
 /// The standard stack: every policy in its place. A layer itself, to be put around a leaf.
 ///
@@ -95,8 +98,10 @@ impl StandardStack {
         Ok(Self {
             fallback: Identity::new(),
             retry: RetryLayer::default(),
-            breaker: CircuitBreakerLayer::builder().build()?,
-            quota: QuotaLayer::with_limits(LimitTable::new())?,
+            breaker: CircuitBreakerLayer::builder()
+                .observer(BreakerMetrics::new())
+                .build()?,
+            quota: QuotaLayer::new(Limiter::builder().observe(QuotaMetrics::new()).build()?),
             fixed: Fixed {
                 request_metrics: MetricsLayer::requests(),
                 request_timeout: TimeoutLayer::REQUEST,

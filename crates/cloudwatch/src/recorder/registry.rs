@@ -38,6 +38,8 @@ struct Shared {
     counters: Table<CounterCell>,
     gauges: Table<GaugeCell>,
     histograms: Table<HistogramCell>,
+    /// Held while what was gathered is taken out: what a counter grew by is read in two steps.
+    draining: Mutex<()>,
 }
 
 /// Cells by key, whose hash is of one number: it brings its own along.
@@ -85,6 +87,7 @@ impl CloudWatchRecorder {
                 counters: Table::default(),
                 gauges: Table::default(),
                 histograms: Table::default(),
+                draining: Mutex::default(),
             }),
         }
     }
@@ -117,6 +120,7 @@ impl CloudWatchRecorder {
     /// Takes out what was gathered since the last time.
     pub(crate) fn drain(&self) -> Vec<(usize, Gathered)> {
         let shared = &*self.shared;
+        let _draining = shared.draining.lock();
         let mut gathered = Vec::new();
         let units = shared.units.read();
         let mut gather = |key: &Key, numbered: &Numbered, accumulated| {

@@ -41,7 +41,8 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Sends at every interval until `stop` is ready, and then once more, for as long as the recorder's
-    /// [`shutdown_timeout`](super::CloudWatchRecorderBuilder::shutdown_timeout) allows.
+    /// [`shutdown_timeout`](super::CloudWatchRecorderBuilder::shutdown_timeout) allows; a request that was under way
+    /// has as long before that.
     ///
     /// To be spawned. Answers what became of all data.
     ///

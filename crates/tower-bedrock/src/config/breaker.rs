@@ -2,6 +2,8 @@ use serde::Deserialize;
 use tokio::time::Duration;
 use tower_bedrock_breaker::{CircuitBreakerLayer, InvalidConfig};
 
+use crate::metrics::BreakerMetrics;
+
 /// What a setting of the layer is called here.
 const KEYS: [(&str, &str); 5] = [
     ("consecutive_failures", "consecutive_failures"),
@@ -73,6 +75,7 @@ impl BreakerConfig {
             .permitted_number_of_calls_in_half_open_state(self.half_open_probes)
             .failure_rate_threshold(self.failure_rate * 100.0)
             .sliding_window_size(self.window)
+            .observer(BreakerMetrics::new())
             .build()?;
         if !self.enabled {
             layer.handle().disable_all();

@@ -2,6 +2,8 @@ use serde::Deserialize;
 use tower_bedrock_core::{BoxError, Burndown, InvalidBurndown, Tenant};
 use tower_bedrock_quota::{LimitTable, Limiter, Limits, QuotaLayer, QuotaPattern};
 
+use crate::metrics::QuotaMetrics;
+
 /// One `[[quota]]`: the limits of the keys that it matches. The first that matches decides.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
@@ -29,6 +31,7 @@ pub(super) fn build(quotas: &[QuotaConfig], shares: &Shares) -> Result<QuotaLaye
     let mut limiter = Limiter::builder()
         .limits(limits(quotas)?)
         .burndown(burndown(quotas)?)
+        .observe(QuotaMetrics::new())
         // Without a `[[quota]]` nobody has asked for calls to wait.
         .learn(!quotas.is_empty());
     for (tenant, share) in shares {

@@ -1,0 +1,291 @@
+//! Handles for what policies report: waits, circuit breakers, quotas.
+//!
+//! Policies know no metrics, and metrics know no policies. Whoever composes both records the ones' reports with
+//! these; the crate `tower-bedrock` does it for its own in its module `metrics`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_bedrock_cloudwatch::policy::TargetMetrics;
+//! use tower_bedrock_core::Target;
+//!
+//! let metrics = TargetMetrics::new();
+//! let target = Target::parse("us-east-1", "amazon.nova-lite-v1:0")?;
+//! metrics.retry_delayed(&target, Duration::from_millis(250));
+//! # Ok::<(), tower_bedrock_core::InvalidTarget>(())
+//! ```
+//!
+//! As with the layers: install your recorder first. Handles are registered once a key, and the first 256 keys have
+//! labels of their own.
+
+use std::{
+    fmt,
+    hash::Hash,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use metrics::{Counter, Gauge, Histogram, Label};
+use tower_bedrock_core::Target;
+
+use crate::{
+    bounded::{Bounded, OTHER},
+    handles::{describe, names_of, register_counter, register_gauge, register_histogram},
+    table,
+};
+
+/// What policies report of targets.
+///
+/// # Clone
+///
+/// Clones share the registered handles.
+#[derive(Clone, Debug)]
+pub struct TargetMetrics {
+    retries: Arc<Bounded<Target, Histogram>>,
+    breakers: Arc<Bounded<Target, Breaker>>,
+}
+
+/// The handles of one circuit breaker.
+struct Breaker {
+    labels: Vec<Label>,
+    state: Gauge,
+    generation: AtomicU64,
+}
+
+/// What a circuit breaker does with calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// They pass.
+    Closed,
+    /// Some of them pass, as probes.
+    HalfOpen,
+    /// They are turned away.
+    Open,
+}
+
+impl TargetMetrics {
+    /// Describes its metrics to the recorder that is in place.
+    #[must_use]
+    pub fn new() -> Self {
+        describe();
+        Self {
+            retries: Arc::default(),
+            breakers: Arc::default(),
+        }
+    }
+
+    /// An attempt beyond the first waits so long.
+    pub fn retry_delayed(&self, target: &Target, delay: Duration) {
+        let handle = self.retries.get(target, |target| {
+            register_histogram(table::RETRY_DELAY, labels_of(target))
+        });
+        handle.record(milliseconds(delay));
+    }
+
+    /// A circuit breaker entered a state, which it calls `name`. `generation` counts its transitions: reports that
+    /// arrive late do not undo later ones.
+    pub fn breaker_entered(
+        &self,
+        target: &Target,
+        state: BreakerState,
+        name: &'static str,
+        generation: u64,
+    ) {
+        let breaker = self.breakers.get(target, |target| {
+            let labels = labels_of(target);
+            Breaker {
+                state: register_gauge(table::CIRCUIT_BREAKER_STATE, labels.clone()),
+                labels,
+                generation: AtomicU64::new(0),
+            }
+        });
+        if breaker.generation.fetch_max(generation, Relaxed) <= generation {
+            breaker.state.set(match state {
+                BreakerState::Closed => 0.0,
+                BreakerState::HalfOpen => 1.0,
+                BreakerState::Open => 2.0,
+            });
+        }
+        let mut labels = breaker.labels.clone();
+        labels.push(Label::from_static_parts(table::STATE, name));
+        register_counter(table::CIRCUIT_BREAKER_TRANSITIONS, labels).increment(1);
+    }
+}
+
+impl Default for TargetMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a quota reports, by its own kind of key.
+///
+/// # Clone
+///
+/// Clones share the registered handles.
+pub struct QuotaMetrics<K> {
+    quotas: Arc<Bounded<K, Quota>>,
+    describe: fn(&K) -> QuotaLabels<'_>,
+}
+
+/// What a quota is of.
+#[derive(Clone, Copy, Debug)]
+pub struct QuotaLabels<'a> {
+    /// The base model.
+    pub model: &'a str,
+    /// The Region.
+    pub region: &'a str,
+    /// The way of calling.
+    pub route: &'static str,
+}
+
+/// How one limit of a quota stands.
+#[derive(Clone, Copy, Debug)]
+pub struct LimitLevel {
+    /// The limit's name in snake case, `tokens_per_minute` for instance.
+    pub limit: &'static str,
+    /// What is used of it.
+    pub used: u64,
+    /// What there is, as it is kept now.
+    pub of: u64,
+}
+
+/// The handles of one quota.
+struct Quota {
+    labels: Vec<Label>,
+    wait: Histogram,
+    throttles: Counter,
+    estimate_error: Histogram,
+    debt: Gauge,
+    waiting: Gauge,
+}
+
+impl<K: Clone + Eq + Hash> QuotaMetrics<K> {
+    /// Describes its metrics to the recorder that is in place. `labels` says what a key is of.
+    #[must_use]
+    pub fn new(labels: fn(&K) -> QuotaLabels<'_>) -> Self {
+        describe();
+        Self {
+            quotas: Arc::default(),
+            describe: labels,
+        }
+    }
+
+    /// A call was let through, having waited so long. A wait leaves an event in the span of the call too.
+    pub fn admitted(&self, key: &K, waited: Duration) {
+        self.quota(key).wait.record(milliseconds(waited));
+        if !waited.is_zero() {
+            let QuotaLabels {
+                model,
+                region,
+                route,
+            } = (self.describe)(key);
+            tracing::info!(model, region, route, ?waited, "waited for quota");
+        }
+    }
+
+    /// A call was turned away.
+    pub fn refused(&self, key: &K, reason: &'static str) {
+        let mut labels = self.quota(key).labels.clone();
+        labels.push(Label::from_static_parts(table::REASON, reason));
+        register_counter(table::QUOTA_REFUSALS, labels).increment(1);
+    }
+
+    /// A call that was let through was throttled.
+    pub fn throttled(&self, key: &K) {
+        self.quota(key).throttles.increment(1);
+    }
+
+    /// A call that had reserved so many tokens cost so many. One that cost nothing was not served, and says nothing
+    /// about estimates.
+    pub fn settled(&self, key: &K, reserved: u64, cost: u64) {
+        if cost > 0 {
+            // Beyond 2^53 tokens the share is not exact.
+            #[allow(clippy::cast_precision_loss)]
+            let percent = 100.0 * reserved.abs_diff(cost) as f64 / cost as f64;
+            self.quota(key).estimate_error.record(percent);
+        }
+    }
+
+    /// How a quota stands now: its limits where they are known, tokens used beyond, and calls that wait.
+    pub fn stands(&self, key: &K, levels: &[LimitLevel], debt: u64, waiting: u64) {
+        let quota = self.quota(key);
+        #[allow(clippy::cast_precision_loss)]
+        let number = |number: u64| number as f64;
+        quota.debt.set(number(debt));
+        quota.waiting.set(number(waiting));
+        for level in levels.iter().filter(|level| level.of > 0) {
+            let mut labels = quota.labels.clone();
+            labels.push(Label::from_static_parts(table::LIMIT, level.limit));
+            let percent = 100.0 * number(level.used) / number(level.of);
+            register_gauge(table::QUOTA_UTILIZATION, labels).set(percent);
+        }
+    }
+
+    fn quota(&self, key: &K) -> Arc<Quota> {
+        self.quotas.get(key, |key| {
+            let QuotaLabels {
+                model,
+                region,
+                route,
+            } = key.map_or(
+                QuotaLabels {
+                    model: OTHER,
+                    region: OTHER,
+                    route: OTHER,
+                },
+                self.describe,
+            );
+            let labels = vec![
+                Label::new(table::MODEL_ID, model.to_owned()),
+                Label::new(table::REGION, region.to_owned()),
+                Label::from_static_parts(table::ROUTE, route),
+            ];
+            Quota {
+                wait: register_histogram(table::QUOTA_WAIT, labels.clone()),
+                throttles: register_counter(table::QUOTA_THROTTLES, labels.clone()),
+                estimate_error: register_histogram(table::QUOTA_ESTIMATE_ERROR, labels.clone()),
+                debt: register_gauge(table::QUOTA_DEBT, labels.clone()),
+                waiting: register_gauge(table::QUOTA_WAITING, labels.clone()),
+                labels,
+            }
+        })
+    }
+}
+
+fn labels_of(target: Option<&Target>) -> Vec<Label> {
+    let (region, model) = names_of(target);
+    vec![
+        Label::new(table::MODEL_ID, model.to_owned()),
+        Label::new(table::REGION, region.to_owned()),
+    ]
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
+
+impl<K> Clone for QuotaMetrics<K> {
+    fn clone(&self) -> Self {
+        Self {
+            quotas: Arc::clone(&self.quotas),
+            describe: self.describe,
+        }
+    }
+}
+
+impl<K> fmt::Debug for QuotaMetrics<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuotaMetrics").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breaker")
+            .field("labels", &self.labels)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,120 @@
+use tokio::time::{Duration, MissedTickBehavior, interval};
+use tower_bedrock_cloudwatch::policy::{LimitLevel, QuotaLabels, QuotaMetrics as Handles};
+use tower_bedrock_quota::{
+    Exhausted, Level, Limit, Limiter, Observe, QuotaKey, QuotaRoute, Reason,
+};
+
+/// Records what a limiter does, and how full its quotas are. An observer for a limiter.
+///
+/// # Clone
+///
+/// Clones share the registered handles.
+#[derive(Clone, Debug)]
+pub struct QuotaMetrics {
+    handles: Handles<QuotaKey>,
+}
+
+impl QuotaMetrics {
+    /// Describes its metrics to the recorder that is in place.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            handles: Handles::new(labels),
+        }
+    }
+
+    /// Records how full every quota of a limiter is, how much debt it has, and how many calls wait.
+    pub fn look(&self, limiter: &Limiter) {
+        for snapshot in limiter.snapshots() {
+            let levels = [
+                level(Limit::RequestsPerMinute, snapshot.requests_per_minute),
+                level(Limit::TokensPerMinute, snapshot.tokens_per_minute),
+                level(Limit::TokensPerDay, snapshot.tokens_per_day),
+            ];
+            let debt = snapshot.tokens_per_minute.debt;
+            let waiting = snapshot.waiting.iter().sum();
+            self.handles.stands(&snapshot.key, &levels, debt, waiting);
+        }
+    }
+
+    /// Does so at every `period`, for ever: to be spawned, and aborted when it is no longer wanted. Less often than the
+    /// recorder is read leaves it with old levels.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it stops.
+    pub async fn look_every(self, period: Duration, limiter: Limiter) {
+        // An interval of zero panics.
+        let mut ticks = interval(period.max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.look(&limiter);
+        }
+    }
+}
+
+impl Default for QuotaMetrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Observe for QuotaMetrics {
+    fn admitted(&self, key: &QuotaKey, waited: Duration) {
+        self.handles.admitted(key, waited);
+    }
+
+    fn refused(&self, key: &QuotaKey, exhausted: &Exhausted, _: Duration) {
+        self.handles.refused(key, reason(exhausted.reason));
+    }
+
+    fn settled(&self, key: &QuotaKey, reserved: u64, cost: Option<u64>) {
+        if let Some(cost) = cost {
+            self.handles.settled(key, reserved, cost);
+        }
+    }
+
+    fn throttled(&self, key: &QuotaKey) {
+        self.handles.throttled(key);
+    }
+}
+
+/// A limit that nobody knows has nothing to be a share of.
+fn level(limit: Limit, level: Level) -> LimitLevel {
+    LimitLevel {
+        limit: limit.as_str(),
+        used: level.used,
+        of: level.effective.unwrap_or(0),
+    }
+}
+
+fn labels(key: &QuotaKey) -> QuotaLabels<'_> {
+    QuotaLabels {
+        model: key.model(),
+        region: key.region().as_str(),
+        route: match (key.route(), key.is_reserved_tier()) {
+            (QuotaRoute::OnDemand, false) => "on-demand",
+            (QuotaRoute::CrossRegion, false) => "cross-region",
+            (QuotaRoute::Global, false) => "global",
+            (QuotaRoute::Dedicated, false) => "dedicated",
+            (QuotaRoute::OnDemand, true) => "on-demand@reserved",
+            (QuotaRoute::CrossRegion, true) => "cross-region@reserved",
+            (QuotaRoute::Global, true) => "global@reserved",
+            (QuotaRoute::Dedicated, true) => "dedicated@reserved",
+            (_, false) => "undetermined",
+            (_, true) => "undetermined@reserved",
+        },
+    }
+}
+
+const fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::TooLarge => "too_large",
+        Reason::WaitTooLong => "wait_too_long",
+        Reason::NoTimeLeft => "no_time_left",
+        Reason::TooManyWaiting => "too_many_waiting",
+        Reason::TooManyKeys => "too_many_keys",
+        _ => "other",
+    }
+}

@@ -1,0 +1,28 @@
+use std::time::Duration;
+
+use tower_bedrock_cloudwatch::policy::TargetMetrics;
+use tower_bedrock_retry::{Failure, Observer};
+
+/// Records how long attempts beyond the first wait. An observer for a retry layer.
+///
+/// # Clone
+///
+/// Clones share the registered handles.
+#[derive(Clone, Debug, Default)]
+pub struct RetryMetrics {
+    metrics: TargetMetrics,
+}
+
+impl RetryMetrics {
+    /// Describes its metrics to the recorder that is in place.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Observer for RetryMetrics {
+    fn will_retry(&self, failure: &Failure<'_>, delay: Duration) {
+        self.metrics.retry_delayed(failure.target, delay);
+    }
+}

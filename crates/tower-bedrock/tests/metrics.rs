@@ -1,0 +1,257 @@
+//! What policies report arrives at the recorder under the names of the table.
+
+#![cfg(feature = "full")]
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    pin::pin,
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use bedrock_sim::{Config, FaultName, FaultSpec, Input, Prompt, Simulator};
+use metrics::set_default_local_recorder;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_bedrock::{
+    Answer, BoxError, Demand, Invocation, StandardStack, Target, TokenUsage,
+    breaker::CircuitBreakerLayer,
+    cloudwatch::{
+        operations::{AlarmKind, Operations, Query},
+        recorder::CloudWatchRecorder,
+    },
+    metrics::{BreakerMetrics, QuotaMetrics, RetryMetrics},
+    quota::{LimitTable, Limiter, Limits, QuotaLayer, QuotaPattern},
+    retry::{Policy, RetryLayer},
+};
+
+const CLAUDE: &str = "us.anthropic.claude-sonnet-4-20250514-v1:0";
+
+fn target() -> Target {
+    Target::parse("us-east-1", CLAUDE).unwrap()
+}
+
+fn call() -> Invocation<Prompt> {
+    let mut input = Input::default();
+    input.add_text("Say hello.");
+    Prompt::new(input).with_max_output_tokens(100).to(target())
+}
+
+/// What was recorded since the last look, by `name{label=value,...}` with labels in the order of names.
+fn recorded(snapshotter: &Snapshotter) -> Vec<(String, DebugValue)> {
+    let snapshot = snapshotter.snapshot().into_vec();
+    let recorded = snapshot.into_iter().map(|(key, _, _, value)| {
+        let mut labels: Vec<_> = key
+            .key()
+            .labels()
+            .map(|l| format!("{}={}", l.key(), l.value()))
+            .collect();
+        labels.sort();
+        (
+            format!("{}{{{}}}", key.key().name(), labels.join(",")),
+            value,
+        )
+    });
+    recorded.collect()
+}
+
+fn find<'a>(recorded: &'a [(String, DebugValue)], name: &str) -> &'a DebugValue {
+    let found = recorded.iter().find(|(key, _)| key == name);
+    let Some((_, value)) = found else {
+        let keys: Vec<_> = recorded.iter().map(|(key, _)| key).collect();
+        panic!("no {name} among {keys:#?}");
+    };
+    value
+}
+
+fn gauge(recorded: &[(String, DebugValue)], name: &str) -> f64 {
+    match find(recorded, name) {
+        DebugValue::Gauge(value) => value.into_inner(),
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+fn histogram(recorded: &[(String, DebugValue)], name: &str) -> Vec<f64> {
+    match find(recorded, name) {
+        DebugValue::Histogram(values) => values.iter().map(|value| value.into_inner()).collect(),
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_opens_is_seen() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = set_default_local_recorder(&recorder);
+    let simulator = Simulator::new(Config::default()).unwrap();
+    simulator
+        .add_fault(FaultSpec::new(FaultName::Internal).for_model(CLAUDE))
+        .unwrap();
+    let service = StandardStack::new()
+        .unwrap()
+        .without_retry()
+        .layer(simulator.service());
+    for _ in 0..5 {
+        service.clone().oneshot(call()).await.unwrap_err();
+    }
+    let seen = recorded(&snapshotter);
+    assert_eq!(
+        gauge(
+            &seen,
+            &format!("CircuitBreakerState{{ModelId={CLAUDE},Region=us-east-1}}")
+        ),
+        2.0
+    );
+    let transitions =
+        format!("CircuitBreakerTransitions{{ModelId={CLAUDE},Region=us-east-1,State=open}}");
+    assert_eq!(*find(&seen, &transitions), DebugValue::Counter(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_before_retries_are_seen() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = set_default_local_recorder(&recorder);
+    let simulator = Simulator::new(Config::default()).unwrap();
+    let mut fault = FaultSpec::new(FaultName::ThrottleTokens).for_model(CLAUDE);
+    fault.times = Some(2);
+    simulator.add_fault(fault).unwrap();
+    let retry = RetryLayer::builder(Policy::default())
+        .observer(RetryMetrics::new())
+        .build();
+    let service = StandardStack::new()
+        .unwrap()
+        .with_retry(retry)
+        .layer(simulator.service());
+    service.oneshot(call()).await.unwrap();
+    let seen = recorded(&snapshotter);
+    let waits = histogram(
+        &seen,
+        &format!("RetryDelay{{ModelId={CLAUDE},Region=us-east-1}}"),
+    );
+    assert_eq!(waits.len(), 2);
+    // The default quota let both through.
+    let quota =
+        "ModelId=anthropic.claude-sonnet-4-20250514-v1:0,Region=us-east-1,Route=cross-region";
+    assert_eq!(
+        *find(&seen, &format!("QuotaThrottles{{{quota}}}")),
+        DebugValue::Counter(2)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_in_use_is_seen_as_its_alarm_looks_for_it() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = set_default_local_recorder(&recorder);
+    let limits = LimitTable::new().with(
+        QuotaPattern::any(),
+        Limits::new()
+            .with_requests_per_minute(2)
+            .with_tokens_per_minute(10_000),
+    );
+    let metrics = QuotaMetrics::new();
+    let limiter = Limiter::builder()
+        .limits(limits)
+        .max_wait(Duration::from_secs(10))
+        .observe(metrics.clone())
+        .build()
+        .unwrap();
+    let simulator = Simulator::new(Config::default()).unwrap();
+    let service = QuotaLayer::new(limiter.clone()).layer(simulator.service());
+    for _ in 0..2 {
+        service.clone().oneshot(call()).await.unwrap();
+    }
+    assert!(service.oneshot(call()).await.is_err());
+    let looking = tokio::spawn(metrics.clone().look_every(Duration::from_secs(60), limiter));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    looking.abort();
+
+    let seen = recorded(&snapshotter);
+    let quota =
+        "ModelId=anthropic.claude-sonnet-4-20250514-v1:0,Region=us-east-1,Route=cross-region";
+    assert_eq!(
+        histogram(&seen, &format!("QuotaWait{{{quota}}}")),
+        [0.0, 0.0]
+    );
+    assert_eq!(
+        histogram(&seen, &format!("QuotaEstimateError{{{quota}}}")).len(),
+        2
+    );
+    assert_eq!(gauge(&seen, &format!("QuotaDebt{{{quota}}}")), 0.0);
+    assert_eq!(gauge(&seen, &format!("QuotaWaiting{{{quota}}}")), 0.0);
+    let refusals = "QuotaRefusals{ModelId=anthropic.claude-sonnet-4-20250514-v1:0,Reason=wait_too_long,Region=us-east-1,Route=cross-region}";
+    assert_eq!(*find(&seen, refusals), DebugValue::Counter(1));
+    let of = |limit: &str| format!("QuotaUtilization{{Limit={limit},{quota}}}");
+    assert_eq!(gauge(&seen, &of("requests_per_minute")), 100.0);
+
+    // What the alarm of this target watches is what has just been recorded.
+    let operations = Operations::builder("chat")
+        .target(target())
+        .build()
+        .unwrap();
+    let alarms = operations.alarms();
+    let alarm = alarms
+        .iter()
+        .find(|a| a.kind() == AlarmKind::QuotaNearlyUsed)
+        .unwrap();
+    let Query::Metric(watched) = &alarm.queries()[0] else {
+        panic!("{alarm:?}");
+    };
+    let labels: Vec<_> = watched
+        .dimensions
+        .iter()
+        .map(|(n, v)| format!("{n}={v}"))
+        .collect();
+    assert!(gauge(&seen, &format!("{}{{{}}}", watched.name, labels.join(","))) > 0.0);
+}
+
+/// With everything that is recorded on the way.
+#[test]
+fn a_successful_call_allocates_nothing() {
+    // Not the one for debugging, which keeps a list of values.
+    let recorder = CloudWatchRecorder::builder().build().unwrap();
+    let _guard = set_default_local_recorder(&recorder);
+    let limits = LimitTable::new().with(
+        QuotaPattern::any(),
+        Limits::new().with_tokens_per_minute(1_000_000_000),
+    );
+    let limiter = Limiter::builder()
+        .limits(limits)
+        .observe(QuotaMetrics::new())
+        .build()
+        .unwrap();
+    let usage = TokenUsage {
+        input: 10,
+        output: 5,
+        ..TokenUsage::default()
+    };
+    let leaf = service_fn(move |_: Invocation<()>| async move {
+        Ok::<_, BoxError>(Answer::new(()).with_usage(usage))
+    });
+    let layers = (
+        RetryLayer::builder(Policy::default())
+            .observer(RetryMetrics::new())
+            .build(),
+        CircuitBreakerLayer::builder()
+            .observer(BreakerMetrics::new())
+            .build()
+            .unwrap(),
+        QuotaLayer::new(limiter),
+    );
+    let mut service = layers.layer(leaf);
+    let demand = Demand::new(10).with_max_output_tokens(100);
+    let request = Invocation::new(target(), ()).with_demand(demand);
+    let mut call = || {
+        let mut cx = std::task::Context::from_waker(Waker::noop());
+        assert!(matches!(service.poll_ready(&mut cx), Poll::Ready(Ok(()))));
+        let mut response = pin!(service.call(request.clone()));
+        assert!(matches!(
+            response.as_mut().poll(&mut cx),
+            Poll::Ready(Ok(_))
+        ));
+    };
+    (0..3).for_each(|_| call());
+    let allocated = allocation_counter::measure(|| (0..100).for_each(|_| call()));
+    assert_eq!(allocated.count_total, 0);
+}
