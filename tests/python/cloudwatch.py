@@ -36,6 +36,7 @@ class CloudWatch:
         # What PutMetricData was told, as it came over the wire.
         self.puts = []
         self.encodings = []
+        self.sizes = []
         # How many of the next requests are throttled.
         self.throttles = 0
         bridge = self
@@ -70,7 +71,7 @@ class CloudWatch:
 
     def reset(self):
         urllib.request.urlopen(urllib.request.Request(self.moto_url + "/moto-api/reset", method="POST")).close()
-        self.puts, self.encodings, self.throttles = [], [], 0
+        self.puts, self.encodings, self.sizes, self.throttles = [], [], [], 0
 
     def close(self):
         self.client.close()
@@ -96,6 +97,7 @@ class CloudWatch:
                 return 400, error("InvalidParameterValue", violation)
             self.puts.append(request)
             self.encodings.append(encoding)
+            self.sizes.append(len(body))
         forwarded = urllib.request.Request(
             self.moto_url,
             data=json.dumps(request, default=epoch).encode(),

@@ -138,6 +138,17 @@ def test_more_than_one_request_holds(cloudwatch):
         assert read_back(cloudwatch, counter["name"], counter["labels"])["Sum"] == counter["value"]
 
 
+def test_requests_are_as_large_as_the_limit_allows_and_no_larger(cloudwatch):
+    """The bridge refuses what is larger; the recorder does not know what the SDK makes of a datum, it estimates."""
+    recorded = recording(series=700, samples=200)
+    recorded["counters"] = []
+    stats = json.loads(client("record", cloudwatch=cloudwatch, recording=recorded))
+    assert stats["failed_requests"] == 0
+    assert max(cloudwatch.sizes) > 700_000
+    samples = sum(sum(d.get("Counts", [1])) for put in cloudwatch.puts for d in put["MetricData"])
+    assert samples == 700 * 200
+
+
 def test_throttles_of_cloudwatch_are_waited_out(cloudwatch):
     cloudwatch.throttles = 2
     recorded = recording(series=1, samples=10)

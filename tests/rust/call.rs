@@ -96,10 +96,7 @@ pub(crate) async fn open_converse(
     bedrock: &BedrockService,
     prompt: &str,
 ) -> Result<ConverseEvents, Error> {
-    let input = ConverseStreamInput::builder()
-        .model_id(MODEL)
-        .messages(message(prompt));
-    send(bedrock, input.build().unwrap()).await
+    send(bedrock, converse_stream(prompt)).await
 }
 
 pub(crate) async fn open_invoke(
@@ -155,12 +152,17 @@ async fn send<I: BedrockInput>(bedrock: &BedrockService, input: I) -> Result<I::
     bedrock.clone().oneshot(invocation).await
 }
 
-fn converse(prompt: &str) -> ConverseInput {
+pub(crate) fn converse_stream(prompt: &str) -> ConverseStreamInput {
+    let input = ConverseStreamInput::builder().model_id(MODEL);
+    input.messages(message(prompt)).build().unwrap()
+}
+
+pub(crate) fn converse(prompt: &str) -> ConverseInput {
     let input = ConverseInput::builder().model_id(MODEL);
     input.messages(message(prompt)).build().unwrap()
 }
 
-fn invoke(prompt: &str) -> InvokeModelInput {
+pub(crate) fn invoke(prompt: &str) -> InvokeModelInput {
     let input = InvokeModelInput::builder().model_id(MODEL);
     input.body(body(prompt)).build().unwrap()
 }

@@ -2,7 +2,7 @@
 
 use aws_sdk_bedrockruntime::{
     Client, Config,
-    config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider},
+    config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider, Token},
 };
 use bedrock_gateway::{
     Gateway, Signer,
@@ -15,10 +15,12 @@ use tower_bedrock_service::{BedrockService, Builder};
 
 pub(crate) const MODEL: &str = "anthropic.claude-3-haiku-20240307-v1:0";
 
-const KEY: (&str, &str) = (
+pub(crate) const KEY: (&str, &str) = (
     "AKIAIOSFODNN7EXAMPLE",
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
 );
+
+pub(crate) const BEARER_TOKEN: &str = "canary-bearer-token";
 
 /// A simulator that checks signatures, and a gateway before it where asked for. Both are gone with it.
 pub(crate) struct Local {
@@ -36,7 +38,7 @@ impl Local {
 
     pub(crate) async fn direct() -> Self {
         let credentials = format!(
-            "[credentials]\naccess_keys = [{{ access_key_id = {:?}, secret_access_key = {:?} }}]",
+            "[credentials]\naccess_keys = [{{ access_key_id = {:?}, secret_access_key = {:?} }}]\nbearer_tokens = [{BEARER_TOKEN:?}]",
             KEY.0, KEY.1
         );
         let config = bedrock_sim::Config::from_toml(&credentials).unwrap();
@@ -105,6 +107,20 @@ impl Local {
     pub(crate) fn bedrock_with_secret(&self, secret: &str) -> BedrockService {
         let credentials = Credentials::new(KEY.0, secret, None, None, "tests");
         self.bedrock_as(credentials, BedrockService::builder())
+    }
+
+    /// The leaf, with a bearer token in place of a key.
+    pub(crate) fn bedrock_with_token(&self) -> BedrockService {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url(&self.url)
+            .bearer_token(Token::new(BEARER_TOKEN, None))
+            .build();
+        let client = Client::from_conf(config);
+        BedrockService::builder()
+            .build_from_client(&client)
+            .unwrap()
     }
 
     fn bedrock_as(&self, credentials: Credentials, builder: Builder) -> BedrockService {

@@ -4,6 +4,7 @@
 
 mod answers;
 mod call;
+mod canary;
 mod commit_point;
 mod faults;
 mod local;
