@@ -6,6 +6,9 @@ use anyhow::{Context as _, Result};
 
 use crate::{Table, plot};
 
+/// The longest line of a page's text.
+const WIDTH: usize = 118;
+
 /// The outcome of an experiment.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -25,6 +28,28 @@ pub struct Report {
     pub seed: u64,
 }
 
+/// Paragraphs and list items in lines of equal length, whatever figures were put into them.
+fn reflow(text: &str) -> String {
+    let mut blocks: Vec<String> = Vec::new();
+    for line in text.trim().lines() {
+        match blocks.last_mut() {
+            Some(block) if !(block.is_empty() || line.is_empty() || line.starts_with("- ")) => {
+                block.push(' ');
+                block.push_str(line.trim());
+            }
+            _ => blocks.push(line.to_owned()),
+        }
+    }
+    let fill = |block: &String| {
+        let indent = if block.starts_with("- ") { "  " } else { "" };
+        textwrap::fill(
+            block,
+            textwrap::Options::new(WIDTH).subsequent_indent(indent),
+        )
+    };
+    blocks.iter().map(fill).collect::<Vec<_>>().join("\n")
+}
+
 /// Whether a goal is met, in a word.
 pub(crate) const fn verdict(met: bool) -> &'static str {
     if met { "met" } else { "missed" }
@@ -35,7 +60,7 @@ impl Report {
     #[must_use]
     pub fn markdown(&self) -> String {
         let Self { name, title, .. } = self;
-        let mut page = format!("# {title}\n\n{}\n", self.setup.trim());
+        let mut page = format!("# {title}\n\n{}\n", reflow(&self.setup));
         for (caption, table) in &self.tables {
             let _ = write!(page, "\n**{caption}**\n\n{table}");
         }
@@ -46,7 +71,7 @@ impl Report {
             page,
             "\n## What it shows\n\n{}\n\n## Run it\n\n```console\n$ cargo xtask experiment {name} --seed {}\n```\n\n\
              In simulated time: the same seed gives the same figures, to the last digit.\n",
-            self.findings.trim(),
+            reflow(&self.findings),
             self.seed,
         );
         page
@@ -69,5 +94,19 @@ impl Report {
             write("png", &plot::png(&self.charts)?)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_reflowed() {
+        let text = "One\nparagraph.\n\n- An\n  item.\n- Another.\n";
+        assert_eq!(reflow(text), "One paragraph.\n\n- An item.\n- Another.");
+        let long = format!("- {}", "word ".repeat(40));
+        let lines: Vec<String> = reflow(&long).lines().map(str::to_owned).collect();
+        assert!(lines.len() == 2 && lines[0].len() <= WIDTH && lines[1].starts_with("  word"));
     }
 }

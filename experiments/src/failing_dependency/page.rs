@@ -102,38 +102,47 @@ pub(super) fn outcome(figures: &[Figures], rates: &[f64], who: Who, rate: f64) -
 }
 
 fn findings(figures: &[Figures], rates: &[f64]) -> String {
-    let at = |who, rate| {
-        outcome(figures, rates, who, rate).map_or_else(String::new, |o| {
-            format!("{:.2} and {:.1}%", o.load, 100.0 * o.success)
-        })
+    let at = |who, rate| outcome(figures, rates, who, rate);
+    let load = |who, rate| at(who, rate).map_or_else(String::new, |o| format!("{:.2}", o.load));
+    let success = |who, rate| {
+        at(who, rate).map_or_else(String::new, |o| format!("{:.1}%", 100.0 * o.success))
     };
+    let sdk = Who::Sdk(Retries::Standard);
     format!(
         "\
-- **Retries that are limited by what succeeds.** The retry layer earns a fifth of a retry with each success. While a
-  third of the attempts fail that is enough for nearly all (load and answers, three attempts: {three}; the default
-  five: {five}); when all fail, there is next to nothing to spend ({all}). Three retries without a budget answer as
-  many of the first ({unlimited}), and send four times the load when the dependency is down ({unlimited_all}): just
-  when it can bear it least.
-- **Where the baselines win: between the two.** With half of the attempts failing, the SDK's standard mode sends
-  {standard_half} where the retry layer sends {five_half}, and three unlimited retries {unlimited_half}. Its retry
-  quota of 500 tokens pays for many retries at first, and is earned back while fewer fail; a minute is left out here
-  before anything is counted, and it still lasts. The retry layer's budget is about the last ten seconds, so it does
-  the same in the tenth minute as in the second.
-- **Retrying cannot make a dependency good that mostly fails.** From a rate of a half on, everything that limits its
-  load answers fewer calls than it could. Falling to another model can: see the outage.
-- **A breaker is for outages.** By default it opens after five failures in a row, and failures are quick where
-  successes take time: at {calls} calls a second it opens for some reason sooner or later when a fifth fails. By rate alone
-  (80% of a hundred) it stays out of the way until most calls fail.
+- **Retries that are paid for by what succeeds.** In the retry layer's budget a retry that succeeds costs nothing, and
+  each answer earns a part of one that does not. While a third of the attempts fail that is enough for nearly all
+  of them: with three attempts {three_load} calls are sent for each that is made and {three} are answered, with the
+  default five {five_load} and {five}. When all fail there is next to nothing to spend ({all_load}). Three retries without a
+  budget answer as many of the first ({unlimited}), and send {unlimited_all_load} calls for each when the dependency
+  is down: just when it can bear it least.
+- **Where the baselines win: in between.** When half of the attempts fail, the SDK's standard mode sends {sdk_half_load}
+  and answers {sdk_half}, the retry layer {five_half_load} and {five_half}, and three unlimited retries
+  {unlimited_half_load} and {unlimited_half}. Every budget is a judgement of how much load a dependency in that state
+  should get; ours is for one that is down or nearly well. Another model does more than any retry: see the outage.
+- **What the breaker makes of failures that are each for itself.** By default it opens after five failures in a row.
+  A failure is quick and an answer is not, so at fifty calls a second those five come by chance: while a fifth of the
+  attempts fail, {breaker} of the calls are answered, while a third do, {breaker_third}. Going by the rate of failures
+  alone (80% of a hundred) it is {rate} and {rate_third}, and it opens when most attempts fail. Whoever calls that often a dependency that is
+  never quite well goes by rate.
 ",
-        calls = 50,
-        three = at(Who::ThreeAttempts, 0.3),
-        five = at(Who::FiveAttempts, 0.3),
-        all = at(Who::FiveAttempts, 1.0),
-        unlimited = at(Who::ThreeRetries, 0.3),
-        unlimited_all = at(Who::ThreeRetries, 1.0),
-        standard_half = at(Who::Sdk(Retries::Standard), 0.5),
-        five_half = at(Who::FiveAttempts, 0.5),
-        unlimited_half = at(Who::ThreeRetries, 0.5),
+        three_load = load(Who::ThreeAttempts, 0.3),
+        three = success(Who::ThreeAttempts, 0.3),
+        five_load = load(Who::FiveAttempts, 0.3),
+        five = success(Who::FiveAttempts, 0.3),
+        all_load = load(Who::FiveAttempts, 1.0),
+        unlimited = success(Who::ThreeRetries, 0.3),
+        unlimited_all_load = load(Who::ThreeRetries, 1.0),
+        sdk_half_load = load(sdk, 0.5),
+        sdk_half = success(sdk, 0.5),
+        five_half_load = load(Who::FiveAttempts, 0.5),
+        five_half = success(Who::FiveAttempts, 0.5),
+        unlimited_half_load = load(Who::ThreeRetries, 0.5),
+        unlimited_half = success(Who::ThreeRetries, 0.5),
+        breaker = success(Who::WithBreaker, 0.2),
+        breaker_third = success(Who::WithBreaker, 0.3),
+        rate = success(Who::WithRateBreaker, 0.2),
+        rate_third = success(Who::WithRateBreaker, 0.3),
     )
 }
 

@@ -25,13 +25,10 @@ pub(super) fn of(figures: &[(Who, Figures)], seed: u64) -> Report {
         ],
         findings: findings(figures),
         charts: vec![
-            chart(
-                figures,
-                "Answers",
-                "answered within 60 s, calls a minute",
-                |f| &f.answers_by_minute,
-            ),
-            chart(figures, "Throttles", "429s received, a minute", |f| {
+            chart(figures, "Answered within 60 s", "calls a minute", |f| {
+                &f.answers_by_minute
+            }),
+            chart(figures, "Throttled", "429s a minute", |f| {
                 &f.throttled_by_minute
             }),
         ],
@@ -108,7 +105,7 @@ fn chart(figures: &[(Who, Figures)], title: &str, y: &str, of: fn(&Figures) -> &
     });
     Chart {
         title: title.into(),
-        x: "minutes".into(),
+        x: "minutes; from 10 to 20, ten times the quota is asked for".into(),
         y: y.into(),
         top: None,
         lines: lines.collect(),
@@ -133,22 +130,22 @@ fn findings(figures: &[(Who, Figures)]) -> String {
 
     format!(
         "\
-- **Nobody can answer many more than one call in ten.** The quota is enough for a tenth of what is asked, and every
-  client but two uses more than nine tenths of it. What differs is what it costs to get there, who is served, and
-  how long they wait.
+- **The quota is enough for a tenth of what is asked**, and most clients use nearly all of it. What differs is
+  what it costs to get there, who is served, and how long they wait.
 - **The quota layer does it without throttles.** The five-attempt loop earns {naive_throttles} 429s for each answer,
-  the AWS SDK's standard mode {standard_throttles}, its adaptive mode {adaptive_throttles}; with the quota layer it is
-  {quota_throttles}, and hardly a call is sent in vain. What cannot be served in time is turned away at once with
-  the time to come back, and has cost nothing.
-- **Where the baseline wins: the five-attempt loop answers more calls on one model** ({naive} against {quota}). A
-  short call fits into what is left of a quota where a long one does not, and 40 tries an answer find every gap: of
-  the costliest fifth of the calls it answers {naive_costliest}, where the quota layer, which lets calls through in
-  the order they came, answers {quota_costliest}. The same order can be had on purpose: with short prompts in a
-  higher priority class, the last row, {short} are answered.
-- **A longer queue answers no more.** Left at its defaults the quota layer makes calls wait for as long as their
-  deadline allows, and then there is no time left to answer. With at most five seconds of waiting the same quota is
-  used, and the median wait is {quota_median} in place of {default_median}. Whoever sets deadlines should set
-  `max_wait` as well, to what is left of the deadline after an answer, or less.
+  the AWS SDK's standard mode {standard_throttles}, its adaptive mode {adaptive_throttles}; with the quota layer and a
+  short queue it is {quota_throttles}, and {quota_vain} of the calls are sent in vain ({naive_vain} by the loop). What cannot be
+  served in time is turned away at once with the time to come back, and has cost nothing.
+- **Where the baselines win: the five-attempt loops answer more calls**, {naive} against {quota} on one model and {both}
+  against {fallback} on two. A short call fits into what is left of a quota where a long one does not, and forty
+  tries for each answer find every gap; and who still tries half a minute later gets through when the rush is over.
+  The quota layer lets calls through in the order they came. The same preference can be had on purpose: with a
+  quarter of the prompts, the shortest, in a higher priority class, {short} are answered, and of the costliest fifth of
+  all calls {short_costliest} (in order: {fallback_costliest}).
+- **A longer queue answers no more.** Left at its defaults the quota layer makes a call wait for as long as its
+  deadline seems to allow: the median wait is {default_median}, and {default_wasted} of what is charged is for calls
+  whose client goes away before the answer is there. With at most five seconds of waiting the same quota answers more calls,
+  and the median is {quota_median}. Whoever sets deadlines does well to set `max_wait` far below them.
 - **A second model doubles it.** The fallback layer knows both quotas and sends a call where there is room: {fallback}
   are answered, with {fallback_throttles} 429s an answer. Calling one model five times and then the other five times
   answers {both}, with {both_throttles}, and the wait doubles ({both_median} against {fallback_median} at the median)
@@ -159,16 +156,19 @@ fn findings(figures: &[(Who, Figures)]) -> String {
 ",
         naive = answered(Who::FiveAttempts),
         naive_throttles = throttles(Who::FiveAttempts),
-        naive_costliest = costliest(Who::FiveAttempts),
+        naive_vain = percent(Who::FiveAttempts, |rush| rush.sent_in_vain),
         standard_throttles = throttles(Who::Sdk(Retries::Standard)),
         adaptive_throttles = throttles(Who::Sdk(Retries::Adaptive)),
         quota = answered(Who::QuotaShortly),
         quota_throttles = throttles(Who::QuotaShortly),
-        quota_costliest = costliest(Who::QuotaShortly),
+        quota_vain = percent(Who::QuotaShortly, |rush| rush.sent_in_vain),
         quota_median = median(Who::QuotaShortly),
         default_median = median(Who::Quota),
+        default_wasted = percent(Who::Quota, |rush| rush.wasted),
         short = answered(Who::ShortFirst),
+        short_costliest = costliest(Who::ShortFirst),
         fallback = answered(Who::Fallback),
+        fallback_costliest = costliest(Who::Fallback),
         fallback_throttles = throttles(Who::Fallback),
         fallback_median = median(Who::Fallback),
         both = answered(Who::FiveAttemptsEach),
@@ -185,7 +185,7 @@ For ten minutes an application asks for just what its quota of 100,000 tokens a 
 for ten times as much; then as at first. Calls come at random (a Poisson process), each with a prompt of 200 to 2,000
 tokens, `max_tokens` 1,000 and an answer of 50 to 600 tokens. Output tokens burn the quota down five times as fast as
 input. A model says its first token after a second, then 50 a second; whoever has no answer after 60 seconds goes
-away. A second model, with a quota of its own, can stand in. Ten mornings for each client, the same calls at the same
+away. A second model, with a quota of its own, can stand in. Both quotas are kept in sliding windows. Ten mornings for each client, the same calls at the same
 times for all:
 
 - **no retry**: every call is sent once;
@@ -195,4 +195,4 @@ times for all:
 - **ours**: the layers as they come, one more in each row: retry; circuit breaker; the quota layer, told of the quota
   and nothing else (how many tokens a prompt has, it estimates from its bytes and learns from the answers); the
   same, waiting for five seconds at most; a fallback to the second model where the first would keep a call
-  waiting for longer; and priority for the shortest fifth of the prompts.";
+  waiting for longer; and priority for the shortest quarter of the prompts.";

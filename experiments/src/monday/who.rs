@@ -19,8 +19,8 @@ use crate::{
 /// How long a call waits for quota where a queue is to be kept short: who waits longer is told at once.
 const SHORTLY: Duration = Duration::from_secs(5);
 
-/// A prompt of at most so many bytes is short: some 400 tokens, or a fifth of all prompts.
-const SHORT: u64 = 1_800;
+/// A prompt of at most so many bytes is short: a quarter of all prompts are.
+const SHORT: u64 = 2_400;
 
 /// A client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +53,14 @@ impl Who {
     ];
 
     /// Those that are drawn.
-    pub(super) const DRAWN: [Self; 6] = [
+    pub(super) const DRAWN: [Self; 7] = [
         Self::FiveAttempts,
         Self::FiveAttemptsEach,
         Self::Sdk(sdk::Retries::Standard),
         Self::Sdk(sdk::Retries::Adaptive),
         Self::QuotaShortly,
         Self::Fallback,
+        Self::ShortFirst,
     ];
 
     pub(super) const fn name(self) -> &'static str {

@@ -3,7 +3,11 @@
 use bedrock_sim::LedgerEntry;
 
 use super::Plan;
-use crate::{load::Sample, stats::ratio, world::came};
+use crate::{
+    load::Sample,
+    stats::ratio,
+    world::{PRIMARY, came},
+};
 
 /// Goodput is taken over so many seconds of arrivals.
 const WINDOW: f64 = 30.0;
@@ -40,10 +44,9 @@ impl Run {
     pub(super) fn new(samples: &[Sample], ledger: &[LedgerEntry], plan: Plan) -> Self {
         let [from, until, end] = [plan.from, plan.until, plan.end].map(|second| second as f64);
         let within = |at: f64| (from..until).contains(&at);
-        let sent = ledger
-            .iter()
-            .filter(|entry| within(came(entry).as_secs_f64()))
-            .count();
+        let into =
+            |entry: &&LedgerEntry| entry.model == PRIMARY && within(came(entry).as_secs_f64());
+        let sent = ledger.iter().filter(into).count();
         let made = samples
             .iter()
             .filter(|sample| within(sample.arrived.as_secs_f64()))

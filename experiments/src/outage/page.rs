@@ -116,7 +116,11 @@ fn summary(kinds: &[Kind]) -> Table {
 }
 
 fn chart(title: &str, figures: &[Figures]) -> Chart {
-    let lines = Who::ALL.iter().zip(figures).map(|(who, figures)| {
+    let drawn = Who::ALL
+        .iter()
+        .zip(figures)
+        .filter(|(who, _)| who.is_drawn());
+    let lines = drawn.map(|(who, figures)| {
         let points = figures.goodput.iter();
         Line::new(
             who.name(),
@@ -159,7 +163,9 @@ fn findings(kinds: &[Kind]) -> String {
         "\
 - **An outage of one model need not be one of the application.** With the whole stack {fallback} of the calls made
   while it lasts are answered, by the other model; the breaker, or the quota layer where the fault is a throttle, sends them there
-  without a try on the first one. Clients with one model answer next to none, whatever they do.
+  without a try on the first one. Clients with one model answer next to none, whatever they do. The one fault that
+  does not fall through is a used-up day: tokens a day are the Region's, for all models together, so there is no use in
+  asking another.
 - **The breaker takes the load off.** As it comes it sends {breaker} calls for each that is made, probes included, and
   tuned as above {tuned}. The five-attempt loop sends {naive}, the SDK's standard mode {standard}, the retry layer
   alone {retry}: its budget runs dry in seconds, so that it adds no more than a fifth.
@@ -167,11 +173,11 @@ fn findings(kinds: &[Kind]) -> String {
   breaker has to find out. As it comes, with a minute between probes, that takes {breaker_back} on average; tuned,
   with ten seconds, {tuned_back}. Nobody notices where there is a fallback ({fallback_back}).
 - **Collapse.** A client has collapsed that in the last three minutes, long after the outage, still answers less than
-  95%. The SDK's adaptive mode does so in {adaptive_collapsed} runs: five minutes of throttles have talked its rate
-  down, and it starts from there. The breaker as it comes does in {breaker_collapsed}, the tuned one in
-  {tuned_collapsed}, with the quota layer {quota_collapsed}, and the whole stack in {fallback_collapsed}.
-- **Throttles are no outage to a breaker that leaves them to the quota layer**, as the tuned one does: without a quota
-  layer it is as if there were no breaker.
+  95%. The SDK's adaptive mode does so in {adaptive_collapsed} runs: throttles have talked its rate down, and it has
+  to climb from there. With the quota layer, which learns from throttles too, it is {quota_collapsed}; with the whole
+  stack, which has somewhere else to go, {fallback_collapsed}. With the breaker as it comes it is {breaker_collapsed}:
+  throttles count for it, and at 80% of the quota calls still come in clusters. Tuned to leave throttles to the quota
+  layer it is {tuned_collapsed}; where throttles are the fault, it is then as if there were no breaker.
 - **Slow answers are a question of judgement.** When answers take ten times as long a third of them would still be in
   time. With 30 seconds for an attempt most of those are given up, and so are the hanging ones, early
   enough for another model. Who has no other model and would rather wait sets a longer attempt timeout.

@@ -64,6 +64,10 @@ impl Who {
         }
     }
 
+    pub(super) const fn is_drawn(self) -> bool {
+        !matches!(self, Self::Once | Self::Breaker)
+    }
+
     pub(super) fn subject(self, simulator: &Simulator, seed: u64) -> Result<Subject> {
         let target = world::target(PRIMARY)?;
         let ours = Ours::new(simulator.clone(), target.clone(), seed);

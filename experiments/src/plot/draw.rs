@@ -16,10 +16,11 @@ use super::{Chart, Line};
 use crate::table::thousands;
 
 /// Okabe and Ito's colours, which the colour-blind can tell apart: the cold ones are ours.
-const OURS: [RGBColor; 4] = [
+const OURS: [RGBColor; 5] = [
     RGBColor(0, 114, 178),
     RGBColor(0, 158, 115),
     RGBColor(86, 180, 233),
+    RGBColor(120, 94, 240),
     RGBColor(0, 0, 0),
 ];
 const THEIRS: [RGBColor; 6] = [
@@ -101,10 +102,12 @@ where
             .label_style(label(12, &TEXT))
             .axis_desc_style(label(13, &FAINT))
             .draw()?;
-        for (line, style) in self.styles(chart) {
-            // A line is interrupted while it is beyond the top.
-            for points in line.points.split(|(_, y)| *y > top) {
-                context.draw_series(LineSeries::new(points.iter().copied(), style))?;
+        // The thinner ones over the stronger, or they would not be seen where both are the same.
+        let (ours, theirs): (Vec<_>, Vec<_>) =
+            self.styles(chart).partition(|(line, _)| line.is_ours());
+        for (line, style) in ours.into_iter().chain(theirs) {
+            for points in below(top, &line.points) {
+                context.draw_series(LineSeries::new(points, style))?;
             }
         }
         Ok(())
@@ -151,6 +154,30 @@ where
     }
 }
 
+/// The parts of a line that are not above `top`.
+fn below(top: f64, points: &[(f64, f64)]) -> Vec<Vec<(f64, f64)>> {
+    let mut parts = vec![Vec::new()];
+    let mut last: Option<(f64, f64)> = None;
+    for point in points {
+        let crossing = last
+            .filter(|last| (last.1 > top) != (point.1 > top))
+            .map(|last| {
+                let share = (top - last.1) / (point.1 - last.1);
+                (last.0 + share * (point.0 - last.0), top)
+            });
+        let leaves = point.1 > top;
+        if let Some(part) = parts.last_mut() {
+            part.extend(crossing);
+            part.extend((!leaves).then_some(*point));
+        }
+        if leaves && crossing.is_some() {
+            parts.push(Vec::new());
+        }
+        last = Some(*point);
+    }
+    parts
+}
+
 /// A number at an axis, with no more digits than it needs.
 fn number(value: f64) -> String {
     if value.abs() >= 1_000.0 {
@@ -163,6 +190,18 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_cut_where_it_passes_the_top() {
+        let points = [(0.0, 1.0), (1.0, 3.0), (2.0, 3.0), (3.0, 1.0)];
+        let parts = below(2.0, &points);
+        assert_eq!(
+            parts,
+            [vec![(0.0, 1.0), (0.5, 2.0)], vec![(2.5, 2.0), (3.0, 1.0)]]
+        );
+        assert_eq!(below(3.0, &points), [points.to_vec()]);
+        assert_eq!(below(0.5, &points), [Vec::new()]);
+    }
 
     #[test]
     fn numbers_are_short() {

@@ -161,16 +161,16 @@ fn findings(measured: &Measured) -> String {
     format!(
         "\
 - **Everybody can use up a quota; the difference is what that costs.** In 1 / 10 / 40 processes the quota layer
-  earns {ours} 429s an answer and uses {ours_used} of the quota. The SDK's adaptive mode earns {adaptive}, and retrying
-  with full jitter and no limit {jitter}. Bedrock counts none of those 429s against the quota, but each is a round
-  trip for nothing, and an alarm in somebody's dashboard.
+  earns {ours} 429s an answer and uses {ours_used} of the quota. The SDK's
+  adaptive mode earns {adaptive}, and retrying with full jitter and no limit {jitter}. Each of those 429s is a round
+  trip for nothing, and an alarm on somebody's dashboard.
 - **The SDK's adaptive mode knows one process.** Alone it keeps the rate well. With ten or forty processes each has so
   small a share that its floor of half a request a second, and a cubic growth that does not depend on the share, make
   it overshoot all the time. It was published with far fewer throttles; of that set-up nothing more is known than
   what is written above.
 - **Where the baselines win: they take what is new at once.** Who is throttled all the time notices a doubled quota
-  within the second, with more than 5% of its answers still bought with a 429 (and so never \"back\" by the measure
-  of this page). The quota layer grows slowly on purpose, the slower the smaller its share: that is what keeps the
+  within the second, though with more than 5% of its answers bought with a 429 it is never \"back\" by the measure
+  of this page. The quota layer grows slowly on purpose, the slower the smaller its share: that is what keeps the
   429s few.
 - Where a goal is missed, the last table says so.
 ",
