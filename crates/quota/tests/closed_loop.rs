@@ -105,17 +105,27 @@ async fn client(limiter: Limiter, service: Rc<Service>, seed: u64) {
     }
 }
 
+/// What the limiter is told of the quota.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    Window(Window),
+    Nothing,
+}
+
 /// The share of the quota used, throttles, and the 99th percentile of the waits.
-fn run(window: Window, seconds: u64, seed: u64) -> (f64, u32, Duration) {
+fn run(told: Told, seconds: u64, seed: u64) -> (f64, u32, Duration) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
     LocalSet::new().block_on(&runtime, async {
-        let limits = Limits::new()
-            .with_tokens_per_minute(LIMIT as u64)
-            .with_window(window);
+        let limits = match told {
+            Told::Window(window) => Limits::new()
+                .with_tokens_per_minute(LIMIT as u64)
+                .with_window(window),
+            Told::Nothing => Limits::new(),
+        };
         let limiter = Limiter::new(LimitTable::new().with(QuotaPattern::any(), limits)).unwrap();
         let service = Rc::new(Service {
             level: Cell::new(LIMIT),
@@ -145,9 +155,20 @@ fn run(window: Window, seconds: u64, seed: u64) -> (f64, u32, Duration) {
 #[test]
 fn a_quota_that_is_mirrored_is_used_up_without_a_throttle() {
     for (window, least) in [(Window::Bucket, 0.98), (Window::Sliding, 0.9)] {
-        let (used, throttled, p99) = run(window, 600, 1);
+        let (used, throttled, p99) = run(Told::Window(window), 600, 1);
         assert_eq!(throttled, 0, "{window:?}");
         assert!(used > least, "{window:?}: {used}");
         assert!(p99 < Duration::from_secs(55), "{window:?}: {p99:?}");
+    }
+}
+
+#[test]
+fn a_quota_that_nobody_was_told_of_is_found_and_used() {
+    for seed in 1..=3 {
+        let (used, throttled, p99) = run(Told::Nothing, 1_800, seed);
+        // Of about 1,100 calls.
+        assert!(throttled < 60, "{throttled}");
+        assert!(used > 0.97, "{used}");
+        assert!(p99 < Duration::from_secs(45), "{p99:?}");
     }
 }
