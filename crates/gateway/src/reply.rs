@@ -37,8 +37,9 @@ pub(crate) fn error(error: UpstreamError) -> Response {
             let mut response = with_head(status, headers, Body::from(body));
             // In the form that all clients know, whichever form it came in.
             if let Some(after) = fault.retry_after() {
-                let headers = response.headers_mut();
-                headers.entry(RETRY_AFTER).or_insert(in_seconds(after));
+                response
+                    .headers_mut()
+                    .insert(RETRY_AFTER, in_seconds(after));
             }
             response
         }

@@ -67,13 +67,14 @@ impl Stack {
             let inner = Service::new(layers.layer(upstream.clone()));
             Service::new(cache.layer(inner))
         };
-        let no_quota = StackConfig::default()
-            .build()
-            .map_err(InvalidConfig::of_stack)?;
-        let no_quota = no_quota.quota().clone();
+        let bare = StackConfig::default();
+        let bare = bare.build().map_err(InvalidConfig::of_stack)?;
+        // Another model's tokenizer would count wrong, so there is no falling back either.
+        let free = layers.clone().with_quota(bare.quota().clone());
+        let free = free.with_fallback(bare.fallback().clone());
         Ok(Self {
             metered: service(&layers),
-            free: service(&layers.clone().with_quota(no_quota)),
+            free: service(&free),
             config: config.stack.clone(),
             layers,
             cache_config: config.cache,

@@ -137,6 +137,30 @@ async fn a_throttled_answer_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn tokens_are_counted_for_the_model_that_was_asked_or_not_at_all() {
+    let mut fake = Fake::new().await;
+    let elsewhere = "[[quota]]\nrequests_per_minute = 1\n\
+                     [[fallback]]\nchain = [{ model = \"us.amazon.nova-pro-v1:0\" }]\n";
+    let gateway = Running::new(&fake, &format!("{AT_ONCE}{elsewhere}")).await;
+    tokio::join!(gateway.post(CONVERSE, BODY), async {
+        fake.call().await.answer(200, &[], "{}").await;
+    });
+    // Another Converse would go to the other model now, which counts by a tokenizer of its own.
+    let count = CONVERSE.replace("converse", "count-tokens");
+    let (answer, path) = tokio::join!(gateway.post(&count, BODY), async {
+        for _ in 0..2 {
+            fake.call().await.answer(503, &UNAVAILABLE, "{}").await;
+        }
+        let call = fake.call().await;
+        let path = call.path.clone();
+        call.answer(503, &UNAVAILABLE, "{}").await;
+        path
+    });
+    assert_eq!((answer.status.as_u16(), path), (503, count));
+    assert!(!fake.was_called());
+}
+
+#[tokio::test]
 async fn what_bedrock_says_in_milliseconds_is_said_in_seconds() {
     let mut fake = Fake::new().await;
     let gateway = Running::new(&fake, "").await;

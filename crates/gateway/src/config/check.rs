@@ -102,13 +102,16 @@ impl Config {
     }
 }
 
-/// Of those that differ from the default, so that a plain client more or less is no change of them.
+/// Of those that differ from the default, in the order of their names, so that a plain client more or less, or one
+/// in another place, is no change of them.
 fn shares(clients: &[Client]) -> Vec<(Tenant, u32)> {
-    clients
+    let mut shares: Vec<_> = clients
         .iter()
         .filter(|client| client.share != DEFAULT_SHARE)
         .map(|client| (Tenant::from(client.name.as_str()), client.share))
-        .collect()
+        .collect();
+    shares.sort_unstable();
+    shares
 }
 
 fn address(key: &str, text: &str) -> Result<SocketAddr, InvalidConfig> {
