@@ -5,10 +5,14 @@
 use std::{
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tower::{Layer, ServiceExt, service_fn};
-use tower_bedrock_cloudwatch::TraceLayer;
+use tower_bedrock_cloudwatch::{
+    TraceLayer,
+    policy::{QuotaLabels, QuotaMetrics},
+};
 use tower_bedrock_core::{
     Answer, BoxError, Context, Demand, Fault, FaultKind, HasCompletion, Invocation, Target,
     TokenUsage,
@@ -108,4 +112,37 @@ async fn a_failed_attempt_leaves_one_event_that_the_usual_query_finds() {
     }
     assert!(log.contains(r#"error.type="ThrottlingException""#), "{log}");
     assert!(!log.contains("CANARY"), "{log}");
+}
+
+#[test]
+fn a_wait_for_quota_is_an_event_in_the_span_of_the_call() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(log.clone())
+        .finish();
+    let labels = |_: &&str| QuotaLabels {
+        model: "amazon.nova-lite-v1:0",
+        region: "us-east-1",
+        route: "cross-region",
+    };
+    tracing::subscriber::with_default(subscriber, || {
+        let metrics = QuotaMetrics::<&str>::new(labels);
+        let span = tracing::info_span!("bedrock.request");
+        span.in_scope(|| metrics.admitted(&"quota", Duration::ZERO));
+        span.in_scope(|| metrics.admitted(&"quota", Duration::from_millis(250)));
+    });
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let waits: Vec<_> = log.lines().collect();
+    let [wait] = waits[..] else {
+        panic!("only the one that waited: {log}");
+    };
+    assert!(
+        wait.contains("bedrock.request") && wait.contains("waited for quota"),
+        "{wait}"
+    );
+    assert!(
+        wait.contains("waited=250ms") && wait.contains("cross-region"),
+        "{wait}"
+    );
 }
