@@ -96,6 +96,8 @@ fn record(c: &mut Criterion) {
         .enable_all()
         .build()
         .unwrap();
+    // It makes a timer before it is polled.
+    let _entered = runtime.enter();
     let (_stop, stopped) = oneshot::channel();
     let (recorder, task) = theirs(Sum::default(), stopped);
     let local = tokio::task::LocalSet::new();
