@@ -122,8 +122,10 @@ fn findings(figures: &[(Who, Figures)]) -> String {
   with {standard_throttles} 429s for each that it completes; retrying for ever with full jitter completes them all
   with {jitter_throttles}, but who is unlucky waits {jitter} s, because who came last has the best chances: its delays
   are the shortest. Most of its waits are shorter than ours, which is the same thing seen from the other side.
-- **Told nothing at all**, the layer has to find the limit from the throttles it meets: it used {unknown_used}% of
-  the quota here. Tell it what the quota is, where you know: the Service Quotas console has the number.
+- **Told nothing at all**, the layer finds the limit from the throttles it meets: it used {unknown_used}% of the quota,
+  with {unknown_throttles} 429s an answer, and a call in a hundred took longer than {unknown} s. What is found that way
+  is how the quota is kept as well, which is why it can do better than a limit declared in the wrong shape. A limit
+  that is known is still better declared: it costs no throttles and holds from the first call.
 ",
         bucket_used = used(Who::QuotaBucket),
         bucket = p99(Who::QuotaBucket),
@@ -135,6 +137,12 @@ fn findings(figures: &[(Who, Figures)]) -> String {
         jitter_throttles = throttles(Who::FullJitter),
         jitter = p99(Who::FullJitter),
         unknown_used = used(Who::QuotaUnknown),
+        unknown = p99(Who::QuotaUnknown),
+        unknown_throttles = number(
+            Who::QuotaUnknown,
+            |figures| figures.throttles_per_success.mean,
+            3
+        ),
     )
 }
 
