@@ -30,11 +30,16 @@ struct Lessons {
     regression: Regression,
     /// Of the logarithm of true to estimated tokens.
     residual: Quantile,
+    /// How many residuals there have been.
+    learnt: u32,
     declared: Quantile,
 }
 
 const ALL_LEARNT: u32 = 256;
 const THEN_EVERY: u32 = 16;
+
+/// The replies after which the coefficients are about right, and right.
+const SETTLED_AFTER: [u32; 2] = [4, 16];
 
 /// An estimate is off by a factor of four at most: beyond it something else is wrong.
 const LARGEST_MARGIN: f64 = 1.386_294;
@@ -51,6 +56,7 @@ impl Calibration {
             lessons: Mutex::new(Lessons {
                 regression,
                 residual: Quantile::new(quantile),
+                learnt: 0,
                 declared: Quantile::new(quantile),
             }),
         }
@@ -98,6 +104,7 @@ impl Estimate for Calibration {
         let sources = sources(&content);
         let coefficients = lessons.regression.coefficients();
         let expected: f64 = sources.iter().zip(&coefficients).map(|(a, b)| a * b).sum();
+        lessons.start_over_once_settled();
         lessons.residual.add((tokens / expected.max(1.0)).ln());
         lessons.regression.learn(&sources, tokens);
         let margin = margin(&lessons.residual);
@@ -105,6 +112,18 @@ impl Estimate for Calibration {
         for (cell, tokens) in self.tokens_per_unit.iter().zip(coefficients) {
             cell.store((tokens * margin).to_bits(), Relaxed);
         }
+    }
+}
+
+impl Lessons {
+    /// The first residuals tell how far off the first estimates were, and not what is left once the
+    /// coefficients have been learnt. A high quantile comes down slowly and would carry them as a margin for
+    /// hundreds of replies, so it starts anew.
+    fn start_over_once_settled(&mut self) {
+        if SETTLED_AFTER.contains(&self.learnt) {
+            self.residual = self.residual.fresh();
+        }
+        self.learnt = self.learnt.saturating_add(1);
     }
 }
 

@@ -28,6 +28,11 @@ impl Quantile {
         }
     }
 
+    /// The same quantile of a stream that begins now.
+    pub(crate) const fn fresh(&self) -> Self {
+        Self::new(self.quantile)
+    }
+
     pub(crate) const fn value(&self) -> f64 {
         self.value
     }

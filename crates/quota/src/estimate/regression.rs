@@ -23,11 +23,12 @@ pub(crate) struct Regression {
 const FIRST: [f64; SOURCES] = [1.0 / 4.0, 1.0 / 3.0, 1.0 / 3.0, 1.0 / 4.0, 1_600.0, 16.0];
 
 const START: [f64; SOURCES] = [1.0, 1.0, 1.0, 1.0, 1.0, 0.0];
-const START_VARIANCE: f64 = 0.25;
+/// Nothing is known of the last but its order of magnitude: tools bring hundreds of tokens of their own.
+const START_VARIANCE: [f64; SOURCES] = [0.25, 0.25, 0.25, 0.25, 0.25, 100.0];
 const START_NOISE: f64 = 0.04;
 const LEAST_NOISE: f64 = 0.000_1;
 const DRIFT: f64 = 0.000_01;
-const LARGEST_RATIO: f64 = 20.0;
+const LARGEST_RATIO: f64 = 40.0;
 
 /// What there is of each source.
 pub(crate) const fn sources(content: &Content) -> [f64; SOURCES] {
@@ -45,7 +46,7 @@ impl Regression {
     pub(crate) fn new() -> Self {
         let mut covariance = [[0.0; SOURCES]; SOURCES];
         for (i, row) in covariance.iter_mut().enumerate() {
-            row[i] = START_VARIANCE;
+            row[i] = START_VARIANCE[i];
         }
         Self {
             ratios: START,

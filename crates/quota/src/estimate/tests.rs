@@ -269,3 +269,25 @@ fn outputs_are_bounded_above_what_was_seen() {
     // The 99th percentile is 1,930; the margin is two.
     assert!((3_000..5_000).contains(&bound), "{bound}");
 }
+
+/// The first error is no margin to keep: code is a third more tokens than the first estimate.
+#[test]
+fn what_was_far_off_at_first_is_not_over_estimated_for_long() {
+    let estimator = Calibration::new(0.99);
+    let random = &mut Random(7);
+    for reply in 0..130 {
+        let content = Content {
+            ascii_bytes: random.between(1_000.0, 16_000.0) as u64,
+            ..Content::default()
+        };
+        let (demand, tokens) = (Demand::from(content), content.ascii_bytes as f64 * 0.331);
+        let estimate = estimator.input_tokens("", &demand) as f64;
+        if reply >= 30 {
+            assert!(
+                (estimate / tokens - 1.0).abs() < 0.02,
+                "{estimate} of {tokens}"
+            );
+        }
+        estimator.learn("", &demand, &used(tokens as u64));
+    }
+}
