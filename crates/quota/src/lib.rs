@@ -63,7 +63,8 @@
 //! # Windows
 //!
 //! AWS does not document the shape of Bedrock's minute. The default, [`Window::Sliding`], never lets through
-//! more than the limit in any sixty seconds, which is within the limit in every other shape too.
+//! more than the limit in any sixty seconds, which is within the limit in every other shape too. What another
+//! one would buy is told at [`Window`].
 //!
 //! # Quotas belong to the account
 //!

@@ -14,6 +14,10 @@ use crate::time::Time;
 /// [`Sliding`](Self::Sliding) is safe against all three: what never exceeds the limit in any sixty seconds
 /// does not exceed it in sixty particular ones either, nor does it overfill a bucket of the limit's size
 /// that drains a limit a minute. Choose another only where you know that Bedrock counts so.
+///
+/// The safety costs no quota, but some patience: what went in a burst leaves the window in a burst a minute
+/// later, so that those who wait wait together. With a bucket mirrored as a [`Bucket`](Self::Bucket), the
+/// longest waits of clients that never stop are a third shorter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Window {
