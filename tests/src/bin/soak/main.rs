@@ -2,8 +2,8 @@
 //! behind: memory, tasks, connections, places of bodies, reservations.
 //!
 //! Started by `cargo xtask soak`. Simulator, gateway and clients have a runtime each, so that the gateway's tasks are
-//! its own; they talk over sockets. The load is followed by a rest of more than a minute, in which quotas' windows and
-//! idle connections end, and by calls that nothing disturbs, after which both sides must have counted the same.
+//! its own; they talk over sockets. The load is followed by a rest of more than two minutes, in which quotas' windows
+//! and idle connections end, and by calls that nothing disturbs, after which both sides must have counted the same.
 
 mod checks;
 mod client;
@@ -27,8 +27,9 @@ use crate::{
 const CLIENTS: u64 = 64;
 /// What is sent at the end, and must be counted alike by both sides.
 const LAST_CALLS: u64 = 20;
-/// Longer than a quota's window, and than idle connections are kept.
-const REST: Duration = Duration::from_secs(65);
+/// Longer than two of a quota's windows: what was used leaves it in one, what was used beyond the limit is charged as
+/// it does, and leaves in another. Longer, too, than idle connections are kept.
+const REST: Duration = Duration::from_secs(125);
 const SAMPLES: u32 = 40;
 
 fn main() -> Result<ExitCode> {
@@ -107,7 +108,7 @@ async fn soak(stage: &Stage, time: Duration, seed: u64) -> Result<bool> {
 
     println!("resting for {REST:?}");
     sleep(REST).await;
-    checks.that("levels after a minute", stage.levels(), (0, 0));
+    checks.that("levels after the rest", stage.levels(), (0, 0));
     checks.at_most("tasks of the gateway", stage.tasks(), tasks);
     checks.at_most("open files and sockets", checks::open_files(), files);
 
