@@ -1,5 +1,5 @@
 //! What a call through the quota costs: a reserve and settle pair by itself and through the layer, beside
-//! governor's `check_n` and tower's limiters, in one run.
+//! governor's `check_n` and tower's limiters, in one run. Names end in the allocations of one call.
 //!
 //! `cargo bench -p tower-bedrock-quota`
 
@@ -67,13 +67,23 @@ fn pair(limiter: &Limiter, target: &Target, completion: &Completion) {
     reserved.complete(completion);
 }
 
+/// A name with the allocations that one call makes, once everything has been made that is made once.
+fn counted(name: &str, mut call: impl FnMut()) -> String {
+    call();
+    let counts = allocation_counter::measure(call);
+    format!("{name}, {} allocations", counts.count_total)
+}
+
 fn pairs(c: &mut Criterion) {
     let mut group = c.benchmark_group("reserve and settle");
     let completion = Completion::complete(Some(USAGE));
     for window in [Window::Sliding, Window::Fixed, Window::Bucket] {
         let limiter = limiter(window, 1);
         let target = target(1);
-        group.bench_function(format!("{window:?}"), |b| {
+        let name = counted(&format!("{window:?}"), || {
+            pair(&limiter, &target, &completion);
+        });
+        group.bench_function(name, |b| {
             b.iter(|| pair(&limiter, black_box(&target), &completion));
         });
     }
@@ -106,24 +116,43 @@ fn pairs(c: &mut Criterion) {
     group.finish();
 }
 
+/// What `iterations` calls take in each of two threads at once.
+fn in_two_threads(iterations: u64, call: impl Fn(usize) + Sync) -> Duration {
+    let start = std::time::SystemTime::now();
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let call = &call;
+            scope.spawn(move || (0..iterations).for_each(|_| call(thread)));
+        }
+    });
+    start.elapsed().unwrap_or_default()
+}
+
 fn threads(c: &mut Criterion) {
-    let mut group = c.benchmark_group("reserve and settle, two threads on one key");
+    let mut group = c.benchmark_group("two threads");
     let completion = Completion::complete(Some(USAGE));
-    let limiter = limiter(Window::Sliding, 1);
-    let target = target(1);
-    group.bench_function("Sliding", |b| {
+    let limiter = limiter(Window::Sliding, 2);
+    let targets = [target(1), target(2)];
+    group.bench_function("reserve and settle on one key", |b| {
         b.iter_custom(|iterations| {
-            let start = std::time::SystemTime::now();
-            std::thread::scope(|scope| {
-                for _ in 0..2 {
-                    scope.spawn(|| {
-                        for _ in 0..iterations {
-                            pair(&limiter, black_box(&target), &completion);
-                        }
-                    });
-                }
-            });
-            start.elapsed().unwrap_or_default()
+            in_two_threads(iterations, |_| {
+                pair(&limiter, black_box(&targets[0]), &completion)
+            })
+        });
+    });
+    group.bench_function("reserve and settle on a key each", |b| {
+        b.iter_custom(|iterations| {
+            in_two_threads(iterations, |thread| {
+                pair(&limiter, black_box(&targets[thread]), &completion);
+            })
+        });
+    });
+    let governor = RateLimiter::direct(GovernorQuota::per_second(NonZeroU32::MAX));
+    group.bench_function("governor check_n", |b| {
+        b.iter_custom(|iterations| {
+            in_two_threads(iterations, |_| {
+                let _ = black_box(governor.check_n(black_box(NonZeroU32::new(1_000).unwrap())));
+            })
         });
     });
     group.finish();
@@ -223,7 +252,11 @@ fn waiting(c: &mut Criterion) {
             waiting += usize::from(future.as_mut().poll(&mut cx).is_pending());
         }
         let mut next = 0;
-        group.bench_function(BenchmarkId::from_parameter(waiting), |b| {
+        let name = counted(&format!("{waiting} waiting"), || {
+            let mut future = pin!(limiter.reserve(&target, &free, &contexts[0]));
+            let _ = black_box(future.as_mut().poll(&mut cx));
+        });
+        group.bench_function(name, |b| {
             b.iter(|| {
                 next = (next + 1) % contexts.len();
                 let mut future = pin!(limiter.reserve(&target, &free, &contexts[next]));
