@@ -1,11 +1,14 @@
-//! `cargo xtask bench NAME`: measurements, printed as Markdown.
+//! `cargo xtask bench NAME`: measurements, as Markdown in `docs/benchmarks`.
 
 mod layers;
 mod machine;
 
-use std::process::{Command, ExitCode};
+use std::{
+    fs,
+    process::{Command, ExitCode, Stdio},
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::{
     command::{self, cargo},
@@ -28,13 +31,28 @@ fn gateway() -> Result<()> {
         "--package=bedrock-gateway",
         "--package=integration-tests",
     ]))?;
-    command::run(
-        Command::new(paths::program("release", "gateway_bench")?)
-            .env("BEDROCK_SIM", paths::program("release", "bedrock-sim")?)
-            .env(
-                "BEDROCK_GATEWAY",
-                paths::program("release", "bedrock-gateway")?,
-            )
-            .env("BARE_PROXY", paths::program("release", "bare_proxy")?),
+    let output = Command::new(paths::program("release", "gateway_bench")?)
+        .env("BEDROCK_SIM", paths::program("release", "bedrock-sim")?)
+        .env(
+            "BEDROCK_GATEWAY",
+            paths::program("release", "bedrock-gateway")?,
+        )
+        .env("BARE_PROXY", paths::program("release", "bare_proxy")?)
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(output.status.success(), "the benchmark failed");
+    let tables = String::from_utf8(output.stdout)?;
+    println!("{tables}");
+    let machine = machine::described("cargo xtask bench gateway")?;
+    publish(
+        "gateway",
+        &format!("# The gateway beside a bare proxy\n\n{tables}\n{machine}\n"),
     )
+}
+
+/// Writes a page of `docs/benchmarks`.
+fn publish(name: &str, page: &str) -> Result<()> {
+    let folder = paths::root().join("docs/benchmarks");
+    fs::create_dir_all(&folder)?;
+    Ok(fs::write(folder.join(name).with_extension("md"), page)?)
 }

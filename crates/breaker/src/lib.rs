@@ -63,6 +63,18 @@
 //!   outage that succeeds late closes nothing.
 //! - **When it is over**: the verdict on a stream comes when it ends. One that its reader drops says nothing.
 //!
+//! # Which thresholds
+//!
+//! Five failures in a row are AWS's rule, and right for a target that is called now and then. With many calls a
+//! second a row comes by chance, the sooner because a failure is back before an answer is: at fifty a second, of
+//! which a fifth fail each for itself, the defaults leave it open nearly all the time (`cargo xtask experiment
+//! failing-dependency`). Whoever calls that often goes by the rate alone:
+//! [`without_consecutive_failures`](CircuitBreakerBuilder::without_consecutive_failures), with
+//! [`failure_rate_threshold`](CircuitBreakerBuilder::failure_rate_threshold) at what no healthy target reaches.
+//!
+//! Without a quota layer a client near its quota meets throttles in clusters, and they count for the rate. Where
+//! that is no reason to stop, [classify](CircuitBreakerBuilder::classify) them as [`FaultClass::Ignore`].
+//!
 //! # Where it stands in a stack
 //!
 //! Inside the retry layer, so that every attempt is asked for and counted; outside the quota, so that a call

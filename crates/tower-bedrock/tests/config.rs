@@ -3,10 +3,11 @@
 #![cfg(feature = "config")]
 #![allow(clippy::unwrap_used)]
 
-use std::error::Error;
+use std::{error::Error, future::ready};
 
+use tower::{Layer, ServiceExt, service_fn};
 use tower_bedrock::{
-    Context, Demand, Target,
+    Answer, BoxError, Context, Demand, Fault, FaultKind, Invocation, Target,
     breaker::State,
     config::{ConfiguredStack, StackConfig},
 };
@@ -26,6 +27,25 @@ async fn nothing_said_is_the_default_and_a_policy_can_be_switched_off() {
     let without = build(without).unwrap();
     assert_eq!(without.retry().policy().max_attempts(), 1);
     assert_eq!(without.breaker().handle().state(&target), State::Disabled);
+}
+
+#[tokio::test]
+async fn a_breaker_can_go_by_the_rate_alone() {
+    let target = Target::parse("us-east-1", "a.b").unwrap();
+    let by_rate = "[breaker]\nconsecutive_failures = 0";
+    for (text, expected) in [("", State::Open), (by_rate, State::Closed)] {
+        let stack = build(text).unwrap();
+        let service = stack.breaker().layer(service_fn(|_: Invocation<()>| {
+            ready(Err::<Answer<()>, _>(BoxError::from(Fault::new(
+                FaultKind::Unavailable,
+            ))))
+        }));
+        for _ in 0..5 {
+            let call = Invocation::new(target.clone(), ());
+            service.clone().oneshot(call).await.unwrap_err();
+        }
+        assert_eq!(stack.breaker().handle().state(&target), expected);
+    }
 }
 
 #[tokio::test]

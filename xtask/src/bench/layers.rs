@@ -1,5 +1,5 @@
 //! What one call through each layer costs, beside the layer's peers, in one run. Each table is written
-//! into the README of the crate it is about, between two marks.
+//! into the README of the crate it is about, between two marks, and all of them into one page.
 
 use std::{fmt::Write as _, fs, process::Stdio};
 
@@ -20,7 +20,15 @@ const BENCHMARKS: [(&str, &str); 5] = [
 const BEGIN: &str = "<!-- cargo xtask bench layers -->\n";
 const END: &str = "<!-- end -->\n";
 
+const INTRODUCTION: &str = "\
+# What a call costs
+
+What a call through each layer takes that is answered at once by a service which does nothing, beside the layer's peers, in one
+run. Where a name says `no service`, the peer is called as a function. Reading the clock takes some 40 ns of each layer here.
+";
+
 pub(super) fn run() -> Result<()> {
+    let mut page = INTRODUCTION.to_owned();
     for (folder, benchmark) in BENCHMARKS {
         let manifest = paths::root().join("crates").join(folder).join("Cargo.toml");
         let output = cargo()
@@ -39,13 +47,14 @@ pub(super) fn run() -> Result<()> {
         let output = String::from_utf8(output.stdout).context("criterion's output")?;
         let table = table(&output)?;
         println!("{table}");
+        write!(page, "\n## {folder}\n\n{table}")?;
         let readme = manifest.with_file_name("README.md");
         let text = fs::read_to_string(&readme)?;
         let text = replace(&text, &table)
             .with_context(|| format!("{} lacks the marks for the table", readme.display()))?;
         fs::write(readme, text)?;
     }
-    Ok(())
+    super::publish("layers", &page)
 }
 
 fn table(output: &str) -> Result<String> {
@@ -58,7 +67,11 @@ fn table(output: &str) -> Result<String> {
         } = measured;
         writeln!(table, "| {name} | {time} | {allocations} |")?;
     }
-    writeln!(table, "\n{}", machine::described()?)?;
+    writeln!(
+        table,
+        "\n{}",
+        machine::described("cargo xtask bench layers")?
+    )?;
     Ok(table)
 }
 

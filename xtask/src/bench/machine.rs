@@ -4,8 +4,8 @@ use std::{fs, process::Command, thread};
 
 use anyhow::{Context, Result};
 
-/// A sentence for below a table: processor, cores, compiler.
-pub(super) fn described() -> Result<String> {
+/// A sentence for below a table: the command, processor, cores, compiler.
+pub(super) fn described(command: &str) -> Result<String> {
     let rustc = Command::new("rustc").arg("--version").output()?;
     let rustc = String::from_utf8(rustc.stdout).context("rustc's version")?;
     // Elsewhere than on Linux the processor goes unnamed.
@@ -17,6 +17,6 @@ pub(super) fn described() -> Result<String> {
     let cores = thread::available_parallelism()?;
     let rustc = rustc.trim();
     Ok(format!(
-        "Measured by `cargo xtask bench layers` on {processor}, {cores} cores, {rustc}."
+        "Measured by `{command}` on {processor}, {cores} cores, {rustc}."
     ))
 }

@@ -41,7 +41,8 @@ impl From<InvalidConfig> for InvalidKey {
 pub struct BreakerConfig {
     /// Whether it turns calls away; `false` leaves it disabled for every target. Default: true.
     pub enabled: bool,
-    /// Opens after so many failures in a row. Default: 5.
+    /// Opens after so many failures in a row; 0: no row opens it, only the rate does, as where calls are many a second
+    /// (see the breaker's documentation). Default: 5.
     pub consecutive_failures: u32,
     /// How long it stays open. Default: 60 s.
     #[serde(with = "humantime_serde")]
@@ -69,8 +70,11 @@ impl Default for BreakerConfig {
 
 impl BreakerConfig {
     pub(super) fn build(&self) -> Result<CircuitBreakerLayer, InvalidKey> {
-        let layer = CircuitBreakerLayer::builder()
-            .consecutive_failures(self.consecutive_failures)
+        let builder = match self.consecutive_failures {
+            0 => CircuitBreakerLayer::builder().without_consecutive_failures(),
+            failures => CircuitBreakerLayer::builder().consecutive_failures(failures),
+        };
+        let layer = builder
             .wait_duration_in_open_state(self.open_for)
             .permitted_number_of_calls_in_half_open_state(self.half_open_probes)
             .failure_rate_threshold(self.failure_rate * 100.0)

@@ -11,7 +11,7 @@
 //!     budget = 0.2              # 0.0 to 1.0: retries per successful call, over time
 //!
 //!     [breaker]
-//!     consecutive_failures = 5  # opens after so many in a row
+//!     consecutive_failures = 5  # opens after so many in a row; 0: no row opens it
 //!     open_for = "60s"          # 1ms to 365 days
 //!     half_open_probes = 1      # 1 to 65536
 //!     failure_rate = 0.5        # opens at this share of failed calls ...
