@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     io::Write,
     time::{SystemTime, UNIX_EPOCH},
@@ -53,6 +54,8 @@ pub enum Histograms {
     ValuesAndCounts,
 }
 
+/// The member that describes the others.
+const ENVELOPE: &str = "_aws";
 const MAX_METRICS: usize = 100;
 const MAX_VALUES: usize = 100;
 /// What memory and logs are to hold of one datum.
@@ -127,15 +130,16 @@ fn events(batch: &Batch, histograms: Histograms) -> Vec<Event> {
     }
     let mut events = Vec::new();
     for ((timestamp, dimensions), data) in groups {
+        let others = |own: &str, name: &str| own != name && dimensions.iter().any(|d| d.0 == name);
+        let dimensions: Vec<_> = dimensions
+            .iter()
+            .map(|(own, value)| (member(own, |name| others(own, name)), *value))
+            .collect();
         let new = || Event::new(batch.namespace(), timestamp, &dimensions);
         // A metric can be in an event once: each part of it goes into the first event that has room.
         let mut open: Vec<Event> = Vec::new();
         for datum in data {
-            let mut name = datum.name().to_owned();
-            // A document has one member of a name.
-            while dimensions.iter().any(|(dimension, _)| *dimension == name) {
-                name.push('_');
-            }
+            let name = member(datum.name(), |name| dimensions.iter().any(|d| d.0 == name));
             for value in values(datum, histograms) {
                 let place = open.iter().position(|event| event.has_room(&name, &value));
                 let place = place.unwrap_or_else(|| {
@@ -150,11 +154,20 @@ fn events(batch: &Batch, histograms: Histograms) -> Vec<Event> {
     events
 }
 
+/// What a metric or a dimension is called in a document, which has one member of a name.
+fn member<'a>(name: &'a str, is_taken: impl Fn(&str) -> bool) -> Cow<'a, str> {
+    let mut member = Cow::Borrowed(name);
+    while member == ENVELOPE || is_taken(&member) {
+        member.to_mut().push('_');
+    }
+    member
+}
+
 impl Event {
-    fn new(namespace: &str, timestamp: u64, dimensions: &[(&str, &str)]) -> Self {
+    fn new(namespace: &str, timestamp: u64, dimensions: &[(Cow<'_, str>, &str)]) -> Self {
         let document = dimensions
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), Value::from(*value)))
+            .map(|(name, value)| (name.to_string(), Value::from(*value)))
             .collect();
         Self {
             document,
@@ -162,7 +175,7 @@ impl Event {
             timestamp,
             dimensions: dimensions
                 .iter()
-                .map(|(name, _)| (*name).to_owned())
+                .map(|(name, _)| name.to_string())
                 .collect(),
             metrics: BTreeSet::new(),
             bytes: 0,
@@ -188,7 +201,7 @@ impl Event {
             .map(|(name, unit)| json!({"Name": name, "Unit": unit}))
             .collect();
         self.document.insert(
-            "_aws".to_owned(),
+            ENVELOPE.to_owned(),
             json!({
                 "Timestamp": self.timestamp,
                 "CloudWatchMetrics": [{
@@ -210,7 +223,7 @@ fn bytes(metric: &str, value: &Value) -> usize {
     const NUMBER: usize = 26;
     let numbers = match value {
         Value::Array(values) => values.len(),
-        Value::Object(_) => 2 * crate::limits::VALUES + 6,
+        Value::Object(_) => 2 * MAX_VALUES + 6,
         _ => 1,
     };
     2 * metric.len() + DIRECTIVE + NUMBER * numbers
@@ -236,7 +249,8 @@ fn values(datum: &Datum, histograms: Histograms) -> Vec<Value> {
             }
             chunks
         }
-        (values, _) => vec![values_and_counts(values)],
+        // A datum may have more different values than an event of this format.
+        (values, _) => values.chunks(MAX_VALUES).map(values_and_counts).collect(),
     }
 }
 

@@ -35,7 +35,8 @@ fn targets(event: &Value) {
                 .as_array()
                 .is_some_and(|v| (1..=100).contains(&v.len()) && v.iter().all(number));
             let counts = target["Values"].as_array().map(Vec::len);
-            let paired = counts.is_some() && counts == target["Counts"].as_array().map(Vec::len);
+            let paired = counts.is_some_and(|n| (1..=100).contains(&n))
+                && counts == target["Counts"].as_array().map(Vec::len);
             assert!(number(target) || values || paired, "{metric} is {target}");
         }
         for dimension in directive["Dimensions"][0].as_array().unwrap() {
@@ -90,6 +91,35 @@ async fn many_samples_are_written_as_values_and_counts() {
         assert_eq!(events[0]["Latency"]["Counts"], json!([1_000_000]));
         assert_eq!(sum(&events, "Latency"), 2_000_000.0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_different_values_are_shared_out_among_events() {
+    for histograms in [Histograms::Repeated, Histograms::ValuesAndCounts] {
+        let recorder = builder().build().unwrap();
+        let histogram = recorder.register_histogram(&key("Latency", &[]), &crate::METADATA);
+        let values: Vec<f64> = (0..140).map(|n| 1.05f64.powi(n)).collect();
+        values.iter().for_each(|v| histogram.record_many(*v, 20));
+        count(&recorder, "Calls", &[], 1);
+        let events = events(&recorder, histograms).await;
+        let exact = 20.0 * values.iter().sum::<f64>();
+        assert!((sum(&events, "Latency") / exact - 1.0).abs() < 0.02);
+        assert_eq!(sum(&events, "Calls"), 1.0);
+        let samples = |event: &Value| event["Latency"]["Count"].as_u64().unwrap_or(0);
+        assert_eq!(events.iter().map(samples).sum::<u64>(), 140 * 20);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_keep_clear_of_the_envelope() {
+    let recorder = builder().dimension("_aws", "mine").build().unwrap();
+    count(&recorder, "_aws", &[], 3);
+    count(&recorder, "Calls", &[], 2);
+    let events = events(&recorder, Histograms::Repeated).await;
+    assert_eq!(events.len(), 1);
+    assert_eq!(sum(&events, "_aws__"), 3.0);
+    assert_eq!(sum(&events, "Calls"), 2.0);
+    assert_eq!(events[0]["_aws_"], "mine");
 }
 
 #[tokio::test(start_paused = true)]
