@@ -83,7 +83,7 @@ fn printable(text: &str, max: usize) -> String {
 }
 
 /// The same in every process and every version, unlike the standard library's. Not a secret: FNV-1a, 64 bits.
-fn fnv1a(text: &str) -> u64 {
+pub(crate) fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

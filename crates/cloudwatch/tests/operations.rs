@@ -230,6 +230,32 @@ fn a_template_makes_the_topics_that_were_not_named() {
     assert!(count("AWS::Logs::QueryDefinition") >= 3);
 }
 
+/// CloudFormation takes a resource of another logical id for another resource, and an alarm's name is taken then.
+#[test]
+fn further_targets_leave_alarms_under_their_logical_ids() {
+    let ids = |builder: OperationsBuilder| -> HashSet<(String, String)> {
+        let template = builder.build().unwrap().cloudformation();
+        let resources = template["Resources"].as_object().unwrap();
+        let alarms = resources
+            .iter()
+            .filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm");
+        alarms
+            .map(|(id, alarm)| (id.clone(), alarm["Properties"]["AlarmName"].to_string()))
+            .collect()
+    };
+    let two = ids(builder());
+    let reordered = Operations::builder("chat")
+        .target(target("eu-west-1", "amazon.nova-pro-v1:0"))
+        .target(target("us-west-2", "amazon.nova-lite-v1:0"))
+        .target(target("us-east-1", PROFILE));
+    let three = ids(reordered);
+    assert_eq!((two.len(), three.len()), (16, 24));
+    assert!(two.is_subset(&three));
+    for (id, _) in three {
+        assert!(id.len() <= 255 && id.chars().all(|c| c.is_ascii_alphanumeric()));
+    }
+}
+
 #[test]
 fn as_many_targets_as_are_taken_make_one_template() {
     let mut builder = builder();

@@ -1,6 +1,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Alarm, Operations, Query, Severity, dashboard::REGION_PLACEHOLDER};
+use crate::names;
 
 impl Operations {
     /// All of it as a CloudFormation template: the dashboard, alarms, log queries, the application's policy,
@@ -13,9 +14,8 @@ impl Operations {
                 resources.insert(topic_id(severity), self.topic_resource(severity));
             }
         }
-        for (number, alarm) in self.alarms().iter().enumerate() {
-            let id = format!("Alarm{}{number}", camel(alarm.kind().as_str()));
-            resources.insert(id, self.alarm_resource(alarm));
+        for alarm in self.alarms() {
+            resources.insert(alarm_id(&alarm), self.alarm_resource(&alarm));
         }
         resources.insert("Dashboard".to_owned(), self.dashboard_resource());
         for (number, query) in self.log_queries().into_iter().enumerate() {
@@ -122,6 +122,13 @@ fn query(query: &Query) -> Value {
             "ReturnData": true,
         }),
     }
+}
+
+/// Of the alarm's name alone: under another id CloudFormation makes a new alarm, which cannot have the name of the one
+/// there is.
+fn alarm_id(alarm: &Alarm) -> String {
+    let hash = names::fnv1a(alarm.name());
+    format!("Alarm{}{hash:016x}", camel(alarm.kind().as_str()))
 }
 
 fn topic_id(severity: Severity) -> String {
