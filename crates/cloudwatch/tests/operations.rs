@@ -90,6 +90,39 @@ fn alarms_watch_metrics_of_the_table_by_all_their_dimensions() {
     }
 }
 
+/// The newest minute of a metric that is sent once a minute may not be there yet: filled with a zero, it is taken for
+/// a good one.
+#[test]
+fn alarms_of_minutes_bear_one_that_comes_late() {
+    for alarm in operations().alarms() {
+        let Some((Query::Expression(expression), inputs)) = alarm.queries().split_last() else {
+            panic!("an alarm ends with what is compared");
+        };
+        if inputs.len() == 1 {
+            assert!(!expression.contains("FILL"), "{expression}");
+        }
+        if alarm.evaluation_periods() > 1 {
+            assert!(alarm.datapoints_to_alarm() < alarm.evaluation_periods());
+        }
+    }
+}
+
+/// Prometheus scrapes once a minute unless told otherwise, and growth takes two samples: four scrapes, as it
+/// recommends, also bear one that fails.
+#[test]
+fn prometheus_rules_look_at_four_minutes_at_least() {
+    let rules = operations().prometheus_rules();
+    let rules = rules["groups"][0]["rules"].as_array().unwrap();
+    for rule in rules {
+        let text = rule["expr"].as_str().unwrap();
+        for range in text.split('[').skip(1) {
+            let (range, _) = range.split_once(']').unwrap();
+            let minutes: u32 = range.strip_suffix('m').unwrap().parse().unwrap();
+            assert!(minutes >= 4, "{text}");
+        }
+    }
+}
+
 #[test]
 fn targets_that_share_a_quota_share_its_alarm() {
     let operations = builder().target(target(

@@ -5,6 +5,8 @@ use super::{AlarmKind, Operations};
 impl Operations {
     /// The alarms as Prometheus' alerting rules: the contents of a rule file, which may be JSON because all
     /// JSON is YAML. They hold for every target there is.
+    ///
+    /// They are made for scrapes every minute, Prometheus' default, or more often.
     #[must_use]
     pub fn prometheus_rules(&self) -> Value {
         let rules: Vec<_> = AlarmKind::ALL

@@ -21,7 +21,7 @@ pub enum Severity {
 pub enum AlarmKind {
     /// More throttles in five minutes than this; 10 unless set.
     Throttled,
-    /// At least so many throttles in each of five minutes in a row; 1 unless set.
+    /// At least so many throttles a minute, in five minutes of six; 1 unless set.
     ThrottledRepeatedly,
     /// More than so many percent of a limit used, for three minutes of five; 80 unless set.
     QuotaNearlyUsed,
@@ -48,7 +48,8 @@ pub(crate) struct Rule {
     pub(crate) meaning: &'static str,
     pub(crate) what_to_do: &'static str,
     pub(crate) inputs: &'static [Input],
-    /// CloudWatch's metric math over the inputs' ids.
+    /// CloudWatch's metric math over the inputs' ids. A sum with a missing part is missing, so its parts are filled;
+    /// alone a metric is not, because the newest minute, not yet there, would count as a zero.
     pub(crate) expression: &'static str,
     pub(crate) comparison: Comparison,
     pub(crate) threshold: f64,
@@ -56,7 +57,8 @@ pub(crate) struct Rule {
     pub(crate) period: u32,
     pub(crate) evaluation_periods: u32,
     pub(crate) datapoints: u32,
-    /// The same for Prometheus, `{threshold}` to be filled in, and how long it has to hold.
+    /// The same for Prometheus, `{threshold}` to be filled in, and how long it has to hold. Growth is looked at over
+    /// four scrapes of a minute or more: it takes two, and one may fail.
     pub(crate) promql: &'static str,
     pub(crate) promql_for: &'static str,
 }
@@ -175,7 +177,7 @@ const THROTTLED: Rule = Rule {
     meaning: "Bedrock answered 429 more often than retries should have to hide: a quota problem, not a service problem.",
     what_to_do: "See in the 429 widget which flavour it is. Requests or tokens a minute: lower max_tokens, declare the limits to the quota layer, or ask for a higher quota. Tokens a day: move work to another model until midnight UTC. Overloaded: nobody's quota, let the fallback chain serve.",
     inputs: &[sum("throttles", table::INVOCATION_THROTTLES)],
-    expression: "FILL(throttles, 0)",
+    expression: "throttles",
     comparison: Comparison::Above,
     threshold: 10.0,
     period: 300,
@@ -188,16 +190,16 @@ const THROTTLED: Rule = Rule {
 const THROTTLED_REPEATEDLY: Rule = Rule {
     title: "Bedrock keeps throttling",
     severity: Severity::Critical,
-    meaning: "There were 429s in every one of five minutes: waiting and retrying do not get the load under the quota.",
+    meaning: "There were 429s in five of six minutes: waiting and retrying do not get the load under the quota.",
     what_to_do: "Shed load or add capacity: turn off batch work, add a target to the fallback chain, ask for a higher quota. Check whether another application of the account uses the same quota.",
     inputs: &[sum("throttles", table::INVOCATION_THROTTLES)],
-    expression: "FILL(throttles, 0)",
+    expression: "throttles",
     comparison: Comparison::AtLeast,
     threshold: 1.0,
     period: 60,
-    evaluation_periods: 5,
+    evaluation_periods: 6,
     datapoints: 5,
-    promql: "sum by (ModelId, Region) (increase(InvocationThrottles[1m])) >= {threshold}",
+    promql: "60 * sum by (ModelId, Region) (rate(InvocationThrottles[4m])) >= {threshold}",
     promql_for: "5m",
 };
 
@@ -311,13 +313,13 @@ const POOL_SATURATED: Rule = Rule {
         table::INVOCATION_SERVER_ERRORS,
         FaultKind::TooManyConnections,
     )],
-    expression: "FILL(connections, 0)",
+    expression: "connections",
     comparison: Comparison::AtLeast,
     threshold: 1.0,
     period: 60,
     evaluation_periods: 5,
     datapoints: 3,
-    promql: "sum by (ModelId, Region) (increase(InvocationServerErrors{Fault=\"too_many_connections\"}[1m])) >= {threshold}",
+    promql: "60 * sum by (ModelId, Region) (rate(InvocationServerErrors{Fault=\"too_many_connections\"}[4m])) >= {threshold}",
     promql_for: "3m",
 };
 
