@@ -1,0 +1,8 @@
+//! The layer as a whole, around scripted services, in paused time.
+
+#![allow(clippy::unwrap_used)]
+
+mod kept;
+mod served;
+mod sharing;
+mod support;

@@ -1,0 +1,93 @@
+//! What the tests share: calls, a layer around them, and a scripted service.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::sleep;
+use tower::{Service, service_fn};
+use tower_bedrock_cache::{CacheLayer, Key};
+use tower_bedrock_core::{Answer, BoxError, Fault, FaultKind, Invocation, Target, TokenUsage};
+
+pub(crate) type Call = Invocation<&'static str>;
+pub(crate) type Response = Answer<String>;
+
+pub(crate) fn call(prompt: &'static str) -> Call {
+    Invocation::new(
+        Target::parse("us-east-1", "amazon.nova-lite-v1:0").unwrap(),
+        prompt,
+    )
+}
+
+pub(crate) fn key(call: &Call) -> Option<Key> {
+    // A request may forbid it.
+    (*call.input() != "secret").then(|| Key::of(call, "Converse", call.input().as_bytes()))
+}
+
+pub(crate) type KeyOf = fn(&Call) -> Option<Key>;
+pub(crate) type BytesOf = fn(&String) -> usize;
+pub(crate) type Builder = tower_bedrock_cache::Builder<KeyOf, BytesOf>;
+
+pub(crate) fn builder() -> Builder {
+    CacheLayer::<_, _, String>::builder(key as KeyOf, String::len as BytesOf)
+}
+
+pub(crate) fn layer(builder: Builder) -> CacheLayer<KeyOf, BytesOf, String> {
+    builder.build().unwrap()
+}
+
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// Answers with the number of the call, and fails from the given one on.
+#[derive(Clone)]
+pub(crate) struct Script {
+    calls: Arc<AtomicU32>,
+    fails_from: u32,
+    with: FaultKind,
+}
+
+impl Script {
+    pub(crate) fn new(fails_from: u32, with: FaultKind) -> Self {
+        Self {
+            calls: Arc::default(),
+            fails_from,
+            with,
+        }
+    }
+
+    pub(crate) fn calls(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn service(
+        &self,
+    ) -> impl Service<Call, Response = Response, Error = BoxError, Future: Send> + Clone + use<>
+    {
+        let Self {
+            calls,
+            fails_from,
+            with,
+        } = self.clone();
+        service_fn(move |_: Call| {
+            let number = calls.fetch_add(1, Ordering::Relaxed);
+            async move {
+                sleep(secs(1)).await;
+                if number >= fails_from {
+                    return Err(BoxError::from(Fault::new(with)));
+                }
+                let usage = TokenUsage {
+                    input: 1,
+                    output: 1,
+                    ..TokenUsage::default()
+                };
+                Ok(Answer::new(format!("answer {number}")).with_usage(usage))
+            }
+        })
+    }
+}
