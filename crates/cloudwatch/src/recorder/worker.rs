@@ -1,7 +1,7 @@
 use std::{collections::VecDeque, fmt, future::Future, pin::pin, time::SystemTime};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tokio::time::{Duration, Instant, sleep, sleep_until, timeout};
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::{Batch, CloudWatchRecorder, Sink, SinkError, Stats, pending::Pending};
 use crate::limits;
@@ -41,8 +41,8 @@ impl<S: Sink> Worker<S> {
     }
 
     /// Sends at every interval until `stop` is ready, and then once more, for as long as the recorder's
-    /// [`shutdown_timeout`](super::CloudWatchRecorderBuilder::shutdown_timeout) allows; a request that was under way
-    /// has as long before that.
+    /// [`shutdown_timeout`](super::CloudWatchRecorderBuilder::shutdown_timeout) allows, the end of a request that was
+    /// under way included.
     ///
     /// To be spawned. Answers what became of all data.
     ///
@@ -55,11 +55,11 @@ impl<S: Sink> Worker<S> {
         let mut stop = pin!(stop);
         let mut next_drain = Instant::now() + interval;
         let mut retry = None;
-        loop {
+        let deadline = loop {
             let wake = retry.map_or(next_drain, |retry| next_drain.min(retry));
             tokio::select! {
                 biased;
-                () = &mut stop => break,
+                () = &mut stop => break Instant::now() + patience,
                 () = sleep_until(wake) => {}
             }
             let now = Instant::now();
@@ -73,28 +73,32 @@ impl<S: Sink> Worker<S> {
             if retry.is_some_and(|retry| now < retry) {
                 continue;
             }
-            let Some(result) = self.send_unless(&mut stop, patience).await else {
-                break;
+            let result = match self.send_unless(&mut stop, patience).await {
+                Ok(result) => result,
+                Err(deadline) => break deadline,
             };
-            retry = self.backoff.after(&result).map(|delay| now + delay);
-        }
-        self.stop().await
+            // From when the try ended: one that takes long would use up the wait after it.
+            let delay = self.backoff.after(&result);
+            retry = delay.map(|delay| Instant::now() + delay);
+        };
+        self.stop(deadline).await
     }
 
-    /// Sends all there is; `None` where it was told to stop meanwhile. A request that is dropped may have
-    /// arrived all the same, so the one under way is given time.
+    /// Sends all there is. Where it is told to stop meanwhile it answers until when there is time for that: a
+    /// request that is dropped may have arrived all the same, so the one under way is given of it.
     async fn send_unless(
         &mut self,
         stop: &mut (impl Future<Output = ()> + Unpin),
         patience: Duration,
-    ) -> Option<Result<(), SinkError>> {
+    ) -> Result<Result<(), SinkError>, Instant> {
         let mut send = pin!(self.send());
         tokio::select! {
             biased;
-            result = &mut send => Some(result),
+            result = &mut send => Ok(result),
             () = stop => {
-                let _ = timeout(patience, send).await;
-                None
+                let deadline = Instant::now() + patience;
+                let _ = timeout_at(deadline, send).await;
+                Err(deadline)
             }
         }
     }
@@ -212,9 +216,8 @@ impl<S: Sink> Worker<S> {
         tracing::warn!(metric, data, why, "metric data lost: refused by CloudWatch");
     }
 
-    async fn stop(mut self) -> Stats {
+    async fn stop(mut self, deadline: Instant) -> Stats {
         self.drain();
-        let patience = self.recorder.config().shutdown_timeout;
         let send_all = async {
             loop {
                 let result = self.send().await;
@@ -224,7 +227,7 @@ impl<S: Sink> Worker<S> {
                 sleep(delay).await;
             }
         };
-        if timeout(patience, send_all).await.is_err() {
+        if timeout_at(deadline, send_all).await.is_err() {
             let under_way: usize = self.under_way.iter().map(|batch| batch.data().len()).sum();
             let data = self.pending.clear() + under_way;
             self.recorder.counts().lost(data);

@@ -113,11 +113,26 @@ async fn a_cloudwatch_that_hangs_does_not_hold_up_shutdown() {
     stop.send(()).unwrap();
     let stats = worker.await.unwrap();
     assert!(
-        told.elapsed() <= Duration::from_secs(11),
+        told.elapsed() <= Duration::from_millis(5_010),
         "{:?}",
         told.elapsed()
     );
     assert_eq!(stats.data_lost, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cloudwatch_that_hangs_is_left_alone_between_tries() {
+    let (recorder, fake) = (builder().build().unwrap(), Fake::default());
+    fake.with(|state| state.script = vec![Answer::Hang; 1_000]);
+    let worker = recorder.worker(fake.clone()).with_seed(1);
+    let worker = tokio::spawn(worker.run_until(std::future::pending()));
+    count(&recorder, "Calls", &[], 1);
+    // Four tries take 40 seconds, and the waits after them at least half of 1, 2, 4 and 8 seconds.
+    sleep(MINUTE + Duration::from_secs(47)).await;
+    assert_eq!(fake.with(|state| state.requests), 4);
+    sleep(Duration::from_secs(9)).await;
+    assert_eq!(fake.with(|state| state.requests), 5);
+    worker.abort();
 }
 
 #[tokio::test(start_paused = true)]
