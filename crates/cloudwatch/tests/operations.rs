@@ -208,7 +208,7 @@ fn rights_are_the_least_there_are() {
         .build()
         .unwrap();
     let policy = operations.iam_policy();
-    let [call, through, send] = &policy["Statement"].as_array().unwrap()[..] else {
+    let [call, through, count, send] = &policy["Statement"].as_array().unwrap()[..] else {
         panic!("{policy:#}");
     };
     let resources: Vec<_> = call["Resource"]
@@ -221,21 +221,31 @@ fn rights_are_the_least_there_are() {
         resources,
         [
             "arn:aws:bedrock:us-east-1:*:inference-profile/us.anthropic.claude-sonnet-4-20250514-v1:0",
-            APPLICATION_PROFILE,
             "arn:aws:bedrock:us-west-2::foundation-model/amazon.nova-lite-v1:0",
+            APPLICATION_PROFILE,
         ]
     );
-    let behind = through["Resource"].as_array().unwrap();
+    // Any model, which the profiles bound: nobody knows which is behind an application's.
+    assert_eq!(through["Action"], call["Action"]);
+    assert_eq!(through["Resource"], "arn:aws:bedrock:*::foundation-model/*");
     assert_eq!(
-        behind[0],
-        "arn:aws:bedrock:*::foundation-model/anthropic.claude-sonnet-4-20250514-v1:0"
+        through["Condition"]["StringLike"]["bedrock:InferenceProfileArn"],
+        "arn:aws:bedrock:*:*:*inference-profile/*"
     );
-    assert!(through["Condition"]["StringLike"]["bedrock:InferenceProfileArn"].is_array());
+    assert_eq!(count["Action"], "bedrock:CountTokens");
     assert_eq!(
         send["Condition"]["StringEquals"]["cloudwatch:namespace"],
         "GenAI/Application"
     );
     assert!(!policy.to_string().contains("bedrock:*\""));
+}
+
+#[test]
+fn a_policy_without_profiles_calls_models_directly_alone() {
+    let operations =
+        Operations::builder("chat").target(target("us-west-2", "amazon.nova-lite-v1:0"));
+    let policy = operations.build().unwrap().iam_policy();
+    assert!(!policy.to_string().contains("InferenceProfileArn"));
 }
 
 #[test]
@@ -292,8 +302,9 @@ fn further_targets_leave_alarms_under_their_logical_ids() {
 #[test]
 fn as_many_targets_as_are_taken_make_one_template() {
     let mut builder = builder();
-    for n in 2..40 {
-        let model = format!("acme.model-{n}-{}-v1:0", "x".repeat(40));
+    for n in 12..50 {
+        // As long as the longest of AWS's own.
+        let model = format!("us.anthropic.claude-3-5-sonnet-202410{n}-v2:0");
         builder = builder.target(target("us-east-1", &model));
     }
     let template = builder.clone().build().unwrap().cloudformation();
@@ -303,6 +314,14 @@ fn as_many_targets_as_are_taken_make_one_template() {
         "{}",
         template.to_string().len()
     );
+    // With the Region's and the account's ARNs filled in.
+    let policy = template["Resources"]["ApplicationPolicy"]["Properties"]["PolicyDocument"]
+        .to_string()
+        .replace("${AWS::Partition}", "aws-us-gov")
+        .replace("${AWS::AccountId}", "123456789012");
+    let document: Value = serde_json::from_str(&policy).unwrap();
+    let size = joined(document).to_string().len();
+    assert!(size <= 6_144, "{size}");
     let error = builder
         .target(target("us-east-1", "acme.more-v1:0"))
         .build()
@@ -311,6 +330,32 @@ fn as_many_targets_as_are_taken_make_one_template() {
         error
             .to_string()
             .starts_with("targets is 41: expected 1 to 40")
+    );
+}
+
+/// What `Fn::Sub` leaves.
+fn joined(value: Value) -> Value {
+    match value {
+        Value::Object(mut object) => match object.remove("Fn::Sub") {
+            Some(text) => text,
+            None => object.into_iter().map(|(k, v)| (k, joined(v))).collect(),
+        },
+        Value::Array(values) => values.into_iter().map(joined).collect(),
+        other => other,
+    }
+}
+
+#[test]
+fn targets_that_no_policy_holds_are_refused() {
+    let mut builder = builder();
+    for n in 0..4 {
+        let arn = format!("{APPLICATION_PROFILE}{}{n}", "x".repeat(1_500));
+        builder = builder.target(target("us-east-1", &arn));
+    }
+    let error = builder.build().unwrap_err().to_string();
+    assert!(
+        error.starts_with("targets is 6 with a policy of "),
+        "{error}"
     );
 }
 

@@ -21,6 +21,9 @@ pub struct InvalidOperations {
     accepted: &'static str,
 }
 
+/// Characters of a managed policy: *IAM and AWS STS quotas*, as of November 2026.
+const MAX_POLICY: usize = 6_144;
+
 impl OperationsBuilder {
     pub(crate) fn new(name: String) -> Self {
         Self {
@@ -48,7 +51,8 @@ impl OperationsBuilder {
         self
     }
 
-    /// Adds a target to be watched. 1 to 40 of them.
+    /// Adds a target to be watched. 1 to 40 of them, and fewer where their ARNs are so long that they do not find room
+    /// in one managed policy.
     pub fn target(mut self, target: Target) -> Self {
         if !self.operations.targets.contains(&target) {
             self.operations.targets.push(target);
@@ -113,6 +117,16 @@ impl OperationsBuilder {
             "targets",
             targets.len(),
             "1 to 40: a CloudFormation template holds 500 resources",
+        )?;
+        let policy_size = self.operations.policy_size();
+        check(
+            policy_size <= MAX_POLICY,
+            "targets",
+            format!(
+                "{} with a policy of {policy_size} characters",
+                targets.len()
+            ),
+            "targets whose ARNs make at most 6144: a managed policy holds no more",
         )?;
         for (dimension, value) in dimensions {
             let as_sent = names::dimension_name(dimension) == *dimension

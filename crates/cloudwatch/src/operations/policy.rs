@@ -4,8 +4,8 @@ use tower_bedrock_core::{Route, Target};
 use super::Operations;
 
 impl Operations {
-    /// The least rights that the application needs, as an IAM policy: to call its targets, and to send metrics
-    /// in its namespace.
+    /// The least rights that the application needs, as an IAM policy: to call its targets, to count tokens, and to
+    /// send metrics in its namespace.
     ///
     /// The partition is `aws` and the account any; [`cloudformation`](Self::cloudformation) fills in both.
     #[must_use]
@@ -19,51 +19,46 @@ impl Operations {
     }
 
     pub(crate) fn policy(&self, arn: impl Fn(&str) -> Value) -> Value {
-        let mut profiles = Vec::new();
-        let mut models = Vec::new();
-        let mut behind_profiles = Vec::new();
-        for target in &self.targets {
-            match (profile(target), target.model().route()) {
-                (Some(profile), Route::Undetermined) => profiles.push(profile),
-                (Some(profile), _) => {
-                    profiles.push(profile);
-                    // Wherever the profile leads: its Regions are AWS's choice, and change.
-                    let base = target.model().base();
-                    behind_profiles.push(format!(
-                        "arn:${{AWS::Partition}}:bedrock:*::foundation-model/{base}"
-                    ));
-                }
-                (None, _) => models.push(model(target)),
-            }
-        }
-        let unique = |mut arns: Vec<String>| -> Vec<Value> {
-            arns.sort_unstable();
-            arns.dedup();
-            arns.iter().map(|text| arn(text)).collect()
-        };
-        let (profiles, models, behind) =
-            (unique(profiles), unique(models), unique(behind_profiles));
-        let actions = [
+        let mut called: Vec<_> = self
+            .targets
+            .iter()
+            .map(|target| profile(target).unwrap_or_else(|| model(target)))
+            .collect();
+        called.sort_unstable();
+        called.dedup();
+        let called: Vec<_> = called.iter().map(|text| arn(text)).collect();
+        let invoke = [
             "bedrock:InvokeModel",
             "bedrock:InvokeModelWithResponseStream",
         ];
-        let mut statements = Vec::new();
-        let direct: Vec<_> = profiles.iter().chain(&models).cloned().collect();
-        statements.push(json!({
+        let mut statements = vec![json!({
             "Sid": "CallTargets",
             "Effect": "Allow",
-            "Action": actions,
-            "Resource": direct,
-        }));
-        if !behind.is_empty() {
+            "Action": invoke,
+            "Resource": called,
+        })];
+        if self.targets.iter().any(|target| profile(target).is_some()) {
+            // A call through a profile needs the right to both, and where it leads is not known here: its Regions are
+            // AWS's choice, and an application's profile does not name its model. The profile is what bounds it:
+            // only those above can be called.
             statements.push(json!({
                 "Sid": "CallModelsThroughProfiles",
                 "Effect": "Allow",
-                "Action": actions,
-                "Resource": behind,
-                "Condition": {"StringLike": {"bedrock:InferenceProfileArn": profiles}},
+                "Action": invoke,
+                "Resource": arn("arn:${AWS::Partition}:bedrock:*::foundation-model/*"),
+                "Condition": {"StringLike": {
+                    "bedrock:InferenceProfileArn":
+                        arn("arn:${AWS::Partition}:bedrock:*:${AWS::AccountId}:*inference-profile/*"),
+                }},
             }));
         }
+        // Free of charge, and of models: those behind profiles are not known.
+        statements.push(json!({
+            "Sid": "CountTokens",
+            "Effect": "Allow",
+            "Action": "bedrock:CountTokens",
+            "Resource": "*",
+        }));
         statements.push(json!({
             "Sid": "SendMetrics",
             "Effect": "Allow",
@@ -73,6 +68,17 @@ impl Operations {
             "Condition": {"StringEquals": {"cloudwatch:namespace": self.namespace}},
         }));
         json!({"Version": "2012-10-17", "Statement": statements})
+    }
+
+    /// How many characters the policy takes at most, which IAM bounds.
+    pub(crate) fn policy_size(&self) -> usize {
+        let policy = self.policy(|arn| {
+            Value::from(
+                arn.replace("${AWS::Partition}", "aws-us-gov")
+                    .replace("${AWS::AccountId}", "123456789012"),
+            )
+        });
+        policy.to_string().len()
     }
 }
 
