@@ -5,6 +5,7 @@ use tower_bedrock_core::{FaultKind, GaveUp, Target};
 
 use crate::{
     bounded::{Bounded, OTHER},
+    recording::metric_of,
     table::{self, Kind, Metric},
 };
 
@@ -79,6 +80,19 @@ impl Handles {
         }
     }
 
+    /// Registers the counters of faults, which then stand at zero.
+    fn register_faults(&self, scope: Scope) {
+        for kind in FaultKind::ALL {
+            let metric = match scope {
+                Scope::Request => table::REQUEST_ERRORS,
+                // Bedrock never sees those.
+                Scope::Attempt if kind.is_local() => continue,
+                Scope::Attempt => metric_of(kind),
+            };
+            drop(self.labelled(metric, table::FAULT, kind.as_str()));
+        }
+    }
+
     /// Errors are rare and have many kinds: their counters are looked up when one occurs.
     pub(crate) fn fault(&self, metric: Metric, kind: FaultKind) {
         self.with_label(metric, table::FAULT, kind.as_str());
@@ -89,9 +103,13 @@ impl Handles {
     }
 
     fn with_label(&self, metric: Metric, label: &'static str, value: &'static str) {
+        self.labelled(metric, label, value).increment(1);
+    }
+
+    fn labelled(&self, metric: Metric, label: &'static str, value: &'static str) -> Counter {
         let mut labels = self.labels.clone();
         labels.push(Label::from_static_parts(label, value));
-        register_counter(metric, labels).increment(1);
+        register_counter(metric, labels)
     }
 }
 
@@ -120,6 +138,11 @@ impl HandleCache {
 
     pub(crate) fn scope(&self) -> Scope {
         self.scope
+    }
+
+    /// Gives a target its place now.
+    pub(crate) fn reserve(&self, target: &Target) {
+        self.get(target).register_faults(self.scope);
     }
 
     pub(crate) fn get(&self, target: &Target) -> Arc<Handles> {

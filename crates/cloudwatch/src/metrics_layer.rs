@@ -31,7 +31,8 @@ use crate::{
 /// # Labels
 ///
 /// The first 256 targets get labels of their own; later ones are labelled `other`, so that clients that name
-/// models cannot grow a recorder without limit.
+/// models cannot grow a recorder without limit. Name yours to [`with_targets`](Self::with_targets), so that theirs
+/// are among the first.
 ///
 /// # Clone
 ///
@@ -59,6 +60,19 @@ impl MetricsLayer {
     #[must_use]
     pub fn attempts() -> Self {
         Self::new(Scope::Attempt)
+    }
+
+    /// Registers targets with the recorder that is in place, and keeps labels of their own for them, whatever
+    /// models clients name first: to be told the targets of the configuration, which alarms watch.
+    ///
+    /// Their counters of faults stand at zero from then on. A recorder such as Prometheus' sees a counter grow only
+    /// where it has seen it before.
+    #[must_use]
+    pub fn with_targets(self, targets: impl IntoIterator<Item = Target>) -> Self {
+        for target in targets {
+            self.handles.reserve(&target);
+        }
+        self
     }
 
     fn new(scope: Scope) -> Self {

@@ -173,6 +173,16 @@ impl<K: Clone + Eq + Hash> QuotaMetrics<K> {
         }
     }
 
+    /// Registers keys with the recorder that is in place, and keeps labels of their own for them, whatever
+    /// clients name first.
+    #[must_use]
+    pub fn with_keys(self, keys: impl IntoIterator<Item = K>) -> Self {
+        for key in keys {
+            self.quota(&key);
+        }
+        self
+    }
+
     /// A call was let through, having waited so long. A wait leaves an event in the span of the call too.
     pub fn admitted(&self, key: &K, waited: Duration) {
         self.quota(key).wait.record(milliseconds(waited));

@@ -122,7 +122,7 @@ impl Drop for Recording {
 }
 
 /// AWS keeps throttles apart from errors, and the caller's errors apart from its own.
-fn metric_of(kind: FaultKind) -> table::Metric {
+pub(crate) fn metric_of(kind: FaultKind) -> table::Metric {
     let too_many = matches!(kind, FaultKind::ModelOverloaded | FaultKind::ModelNotReady);
     if kind.is_throttle() || too_many {
         table::INVOCATION_THROTTLES

@@ -14,10 +14,14 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio::time::{Instant, sleep};
 use tokio_test::{assert_pending, task};
 use tower::{Layer, Service, ServiceExt, service_fn};
+#[cfg(feature = "recorder")]
+use tower_bedrock_cloudwatch::policy::{
+    BreakerState, LimitLevel, QuotaLabels, QuotaMetrics, TargetMetrics,
+};
 use tower_bedrock_cloudwatch::{METRICS, MetricsLayer, table::Kind};
 use tower_bedrock_core::{
-    Answer, BoxError, Completion, Degraded, Fault, FaultKind, GaveUp, HasCompletion, HasFault, Hop,
-    Invocation, Observers, Outcome, Target, TokenUsage,
+    Answer, BoxError, Completion, Degraded, Fault, FaultKind, GaveUp, HasCompletion, HasFault,
+    HasTarget, Hop, Invocation, Observers, Outcome, Target, TokenUsage,
 };
 
 type Call = Invocation<&'static str>;
@@ -364,4 +368,81 @@ fn the_table_keeps_to_what_cloudwatch_takes() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), METRICS.len());
+}
+
+/// What alarms watch is there, however many models clients have named before.
+#[tokio::test]
+async fn targets_that_are_named_keep_their_labels_and_stand_at_zero() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let layer = MetricsLayer::attempts().with_targets([target()]);
+    let standing = snapshotter.snapshot().into_vec();
+    let throttles = standing
+        .iter()
+        .filter(|(key, ..)| key.key().name() == "InvocationThrottles");
+    assert_eq!(throttles.count(), 6);
+    assert!(
+        standing
+            .iter()
+            .all(|(.., value)| *value == DebugValue::Counter(0)
+                || *value == DebugValue::Histogram(vec![]))
+    );
+
+    let service = layer.layer(service_fn(|call: Call| async move {
+        let theirs = call.target() != &target();
+        let kind = if theirs {
+            FaultKind::ResourceNotFound
+        } else {
+            FaultKind::Throttled
+        };
+        Err::<Answer<()>, BoxError>(Fault::new(kind).into())
+    }));
+    for n in 0..300 {
+        let invented = Target::parse("us-east-1", &format!("acme.model-{n}-v1:0")).unwrap();
+        let call = Invocation::new(invented, "CANARY");
+        service.clone().oneshot(call).await.unwrap_err();
+    }
+    service.oneshot(call()).await.unwrap_err();
+    let recorded = recorded(&snapshotter);
+    assert_eq!(
+        recorded[&with("InvocationThrottles", "Fault=throttled")],
+        1.0
+    );
+}
+
+/// The recorder's own bound is not met before that of the layers.
+#[cfg(feature = "recorder")]
+#[tokio::test]
+async fn a_recorder_has_room_for_all_that_layers_label() {
+    let recorder = tower_bedrock_cloudwatch::recorder::CloudWatchRecorder::builder()
+        .build()
+        .unwrap();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let targets =
+        (0..256).map(|n| Target::parse("us-east-1", &format!("acme.model-{n}-v1:0")).unwrap());
+    let _requests = MetricsLayer::requests().with_targets(targets.clone());
+    let _attempts = MetricsLayer::attempts().with_targets(targets.clone());
+    let policies = TargetMetrics::new();
+    let quotas = QuotaMetrics::new(|target: &Target| QuotaLabels {
+        model: target.model().base(),
+        region: target.region().as_str(),
+        route: "on-demand",
+    });
+    for target in targets {
+        policies.retry_delayed(&target, Duration::ZERO);
+        for state in ["closed", "open", "half_open", "forced_open", "disabled"] {
+            policies.breaker_entered(&target, BreakerState::Open, state, 1);
+        }
+        for reason in ["a", "b", "c", "d", "e", "f"] {
+            quotas.refused(&target, reason);
+        }
+        let level = |limit| LimitLevel {
+            limit,
+            used: 1,
+            of: 2,
+        };
+        quotas.stands(&target, &["x", "y", "z"].map(level), 0, 0);
+    }
+    assert_eq!(recorder.stats().series_refused, 0);
 }

@@ -1,7 +1,7 @@
 use tower::layer::util::Identity;
 use tower_bedrock_breaker::CircuitBreakerLayer;
 use tower_bedrock_cloudwatch::{Metrics, MetricsLayer, Trace, TraceLayer};
-use tower_bedrock_core::BoxError;
+use tower_bedrock_core::{BoxError, Target};
 use tower_bedrock_quota::{Limiter, QuotaLayer};
 use tower_bedrock_retry::RetryLayer;
 use tower_layer::Layer;
@@ -218,6 +218,20 @@ impl<F, R, B, Q> StandardStack<F, R, B, Q> {
     #[must_use]
     pub fn with_attempt_timeout(mut self, timeout: TimeoutLayer) -> Self {
         self.fixed.attempt_timeout = timeout;
+        self
+    }
+
+    /// Names targets to the metrics of requests and attempts, as
+    /// [`MetricsLayer::with_targets`](tower_bedrock_cloudwatch::MetricsLayer::with_targets) does.
+    #[must_use]
+    pub fn with_targets(mut self, targets: impl IntoIterator<Item = Target> + Clone) -> Self {
+        let Fixed {
+            request_metrics,
+            attempt_metrics,
+            ..
+        } = &mut self.fixed;
+        *request_metrics = request_metrics.clone().with_targets(targets.clone());
+        *attempt_metrics = attempt_metrics.clone().with_targets(targets);
         self
     }
 

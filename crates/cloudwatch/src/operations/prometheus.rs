@@ -6,7 +6,9 @@ impl Operations {
     /// The alarms as Prometheus' alerting rules: the contents of a rule file, which may be JSON because all
     /// JSON is YAML. They hold for every target there is.
     ///
-    /// They are made for scrapes every minute, Prometheus' default, or more often.
+    /// They are made for scrapes every minute, Prometheus' default, or more often. A counter that is
+    /// born with its first error does not grow by it: name your targets to the layers
+    /// ([`with_targets`](crate::MetricsLayer::with_targets)), and theirs are there from the beginning.
     #[must_use]
     pub fn prometheus_rules(&self) -> Value {
         let rules: Vec<_> = AlarmKind::ALL

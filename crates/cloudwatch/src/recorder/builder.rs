@@ -59,7 +59,7 @@ impl CloudWatchRecorderBuilder {
             timeout: Duration::from_secs(10),
             shutdown_timeout: Duration::from_secs(5),
             max_backoff: Duration::from_secs(60),
-            max_series: 4_096,
+            max_series: 32_768,
             max_periods: 15,
             clock: SystemTime::now,
         }
@@ -111,7 +111,7 @@ impl CloudWatchRecorderBuilder {
     }
 
     /// Sets how many series are recorded, rolled-up ones included; later ones are refused and counted.
-    /// Default: 4,096. 1 to 1,000,000.
+    /// Default: 32,768, which is room for all that the layers and policies of this crate can label. 1 to 1,000,000.
     pub fn max_series(mut self, max: usize) -> Self {
         self.max_series = max;
         self

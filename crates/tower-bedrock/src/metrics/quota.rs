@@ -1,5 +1,6 @@
 use tokio::time::{Duration, MissedTickBehavior, interval};
 use tower_bedrock_cloudwatch::policy::{LimitLevel, QuotaLabels, QuotaMetrics as Handles};
+use tower_bedrock_core::Target;
 use tower_bedrock_quota::{
     Exhausted, Level, Limit, Limiter, Observe, QuotaKey, QuotaRoute, Reason,
 };
@@ -20,6 +21,16 @@ impl QuotaMetrics {
     pub fn new() -> Self {
         Self {
             handles: Handles::new(labels),
+        }
+    }
+
+    /// Keeps labels of their own for the quotas of targets, whatever models clients name first: to be told the
+    /// targets of the configuration, which alarms watch.
+    #[must_use]
+    pub fn with_targets<'a>(self, targets: impl IntoIterator<Item = &'a Target>) -> Self {
+        let keys = targets.into_iter().map(QuotaKey::of);
+        Self {
+            handles: self.handles.with_keys(keys),
         }
     }
 
