@@ -11,6 +11,7 @@ use axum::{Router, extract::Request, routing::get};
 use http::{StatusCode, uri::Scheme};
 use tokio::{
     net::TcpListener,
+    sync::oneshot,
     time::{Duration, timeout},
 };
 
@@ -21,6 +22,7 @@ use crate::{
     handler::Handler,
     identity, server,
     sim::Sim,
+    telemetry::{RecorderError, Telemetry},
     tls::{self, Acceptor},
     upstream::{Endpoint, InvalidToken, Limits, Signer, Upstream},
 };
@@ -48,6 +50,7 @@ pub struct Gateway {
     tls: Option<Acceptor>,
     draining: Arc<AtomicBool>,
     settings: Server,
+    telemetry: Telemetry,
 }
 
 /// Why a gateway could not start.
@@ -73,6 +76,17 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The address to read metrics at cannot be had.
+    #[error("cannot serve metrics on {address}: {source}")]
+    Metrics {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Metrics cannot be gathered.
+    #[error(transparent)]
+    Recorder(#[from] RecorderError),
     /// The certificates that TLS connections are checked against cannot be read.
     #[error("cannot read the system's root certificates: {0}")]
     Certificates(#[source] io::Error),
@@ -123,6 +137,8 @@ impl Gateway {
         let limits = Limits::of(&config.server);
         let upstream = Upstream::with_limits(endpoint, signer, limits, budget.clone())
             .map_err(StartError::Certificates)?;
+        // The layers of the stack register with it.
+        let mut telemetry = Telemetry::install(&config)?;
         let draining = Arc::new(AtomicBool::new(false));
         let handler = Handler::new(&config, budget, upstream.clone())?;
         let router = router(handler.clone(), upstream, Arc::clone(&draining));
@@ -134,6 +150,13 @@ impl Gateway {
         let listen = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        if let Some(metrics) = config.metrics {
+            let address = metrics.listen;
+            telemetry
+                .bind(&config)
+                .await
+                .map_err(|source| StartError::Metrics { address, source })?;
+        }
         Ok(Self {
             address,
             listener,
@@ -143,6 +166,7 @@ impl Gateway {
             settings: config.server.clone(),
             handle: Handle::new(handler, address, tls.clone(), config),
             tls,
+            telemetry,
         })
     }
 
@@ -156,6 +180,12 @@ impl Gateway {
     #[must_use]
     pub fn sim_address(&self) -> Option<SocketAddr> {
         self.sim.as_ref().map(Sim::address)
+    }
+
+    /// Where metrics are read, where they are.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.telemetry.address()
     }
 
     /// To look into it and to give it another configuration while it runs.
@@ -187,13 +217,21 @@ impl Gateway {
             &self.settings,
             shutdown,
         );
-        match self.sim {
-            Some(sim) => sim.serve_while(serve).await,
-            None => {
-                serve.await;
-                Ok(())
-            }
-        }
+        let (served, done) = oneshot::channel::<()>();
+        let serve = async {
+            let result = match self.sim {
+                Some(sim) => sim.serve_while(serve).await,
+                None => {
+                    serve.await;
+                    Ok(())
+                }
+            };
+            drop(served);
+            result
+        };
+        let done = async { drop(done.await) };
+        let (result, ()) = tokio::join!(serve, self.telemetry.run(self.handle, done));
+        result
     }
 }
 

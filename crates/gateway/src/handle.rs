@@ -54,7 +54,7 @@ impl Handle {
     /// levels of quotas.
     ///
     /// Returns the sections that differ from those the gateway was started with and take a restart: `listen`,
-    /// `upstream`, `server`, and `tls` where there is one in only one of the two.
+    /// `upstream`, `server`, `metrics`, and `tls` where there is one in only one of the two.
     ///
     /// # Errors
     ///
@@ -73,6 +73,7 @@ impl Handle {
             ("upstream", config.upstream != started_with.upstream),
             ("tls", config.tls.is_some() != self.tls.is_some()),
             ("server", config.server != started_with.server),
+            ("metrics", config.metrics != started_with.metrics),
         ];
         let differ = differences.into_iter().filter(|(_, differ)| *differ);
         Ok(differ.map(|(section, _)| section).collect())

@@ -48,6 +48,7 @@ mod scope;
 mod server;
 mod sim;
 mod stack;
+mod telemetry;
 mod tls;
 mod told;
 mod upstream;
@@ -60,5 +61,6 @@ pub use self::{
     cached::KeptResponse,
     gateway::{Gateway, StartError},
     handle::Handle,
+    telemetry::RecorderError,
     upstream::{Endpoint, InvalidToken, RawRequest, RawResponse, Signer, Upstream, UpstreamError},
 };

@@ -23,7 +23,7 @@ fn error(toml: &str) -> String {
 
 #[test]
 fn messages_name_the_key_the_value_and_what_is_accepted() {
-    let cases: [(&str, &[&str]); 34] = [
+    let cases: [(&str, &[&str]); 36] = [
         (
             "listen = \"localhost\"",
             &["listen = \"localhost\"", "127.0.0.1:8080"],
@@ -36,6 +36,14 @@ fn messages_name_the_key_the_value_and_what_is_accepted() {
         (
             "listen = \"0.0.0.0:8080\"",
             &["listen = \"0.0.0.0:8080\"", "loopback", "[[client]]"],
+        ),
+        (
+            "[metrics]\nlisten = \"9464\"",
+            &["metrics.listen = \"9464\"", "an IP address and a port"],
+        ),
+        (
+            "[metrics]\naddress = \"127.0.0.1:1\"",
+            &["line 2", "`address`", "`listen`"],
         ),
         (
             "[upstream]\nkind = \"azure\"",
@@ -223,6 +231,7 @@ fn an_empty_file_is_the_simulator_on_loopback() {
     assert_eq!(config.upstream.kind, UpstreamKind::Sim(sim));
     assert_eq!(config.upstream.regions.to_string(), "us-east-1");
     assert_eq!(config.server.max_body_bytes, 25_000_000);
+    assert_eq!(config.metrics, None);
     assert_eq!(config.server.drain_timeout, Duration::from_secs(30));
 }
 

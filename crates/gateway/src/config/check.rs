@@ -12,7 +12,7 @@ use tower_bedrock_core::{Priority, Region, Tenant};
 
 use crate::cached;
 
-use super::{Client, Config, Flags, Regions, Server, Upstream, UpstreamKind, file};
+use super::{Client, Config, Flags, Metrics, Regions, Server, Upstream, UpstreamKind, file};
 
 /// Why a configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +21,8 @@ pub struct InvalidConfig(String);
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_SIM_LISTEN: &str = "127.0.0.1:9090";
+/// The port that OpenTelemetry gives exporters for Prometheus.
+const DEFAULT_METRICS_LISTEN: &str = "127.0.0.1:9464";
 const DEFAULT_REGION: &str = "us-east-1";
 /// A client's name stands in every log line.
 const MAX_NAME: usize = 64;
@@ -80,6 +82,7 @@ impl file::File {
             server: server(self.server)?,
             stack,
             cache: self.cache,
+            metrics: self.metrics.map(metrics).transpose()?,
         };
         config.check_listener(key, listen)?;
         Ok(config)
@@ -168,6 +171,13 @@ fn kind(file: &file::Upstream) -> Result<UpstreamKind, InvalidConfig> {
             r#""sim", "aws" or "endpoint""#,
         )),
     }
+}
+
+fn metrics(file: file::Metrics) -> Result<Metrics, InvalidConfig> {
+    let listen = file.listen.as_deref().unwrap_or(DEFAULT_METRICS_LISTEN);
+    Ok(Metrics {
+        listen: address("metrics.listen", listen)?,
+    })
 }
 
 /// The simulator takes whatever it is sent, so it is nobody else's business.

@@ -21,6 +21,7 @@ pub(super) struct File {
     pub(super) quota: Vec<QuotaConfig>,
     pub(super) fallback: Vec<FallbackConfig>,
     pub(super) cache: Option<CacheConfig>,
+    pub(super) metrics: Option<Metrics>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -30,6 +31,12 @@ pub(super) struct Upstream {
     pub(super) endpoint: Option<String>,
     pub(super) sim_listen: Option<String>,
     pub(super) regions: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Metrics {
+    pub(super) listen: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -52,6 +52,8 @@ pub struct Config {
     pub stack: StackConfig,
     /// `[cache]`. Without it, no answer is kept.
     pub cache: Option<CacheConfig>,
+    /// `[metrics]`. Without it, nobody can read any.
+    pub metrics: Option<Metrics>,
 }
 
 /// `[cache]`: answers that are kept, and when they are given again.
@@ -70,6 +72,15 @@ pub struct CacheConfig {
     pub stale_for: Duration,
     /// `share_in_flight`: whether identical calls of one client that are made at once are one. Default `false`.
     pub share_in_flight: bool,
+}
+
+/// `[metrics]`: where Prometheus reads metrics. Whoever reaches it may: it tells of models, Regions, quotas and
+/// numbers, never of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// `listen`: where `GET /metrics` is answered, and nothing else. Default `127.0.0.1:9464`.
+    pub listen: SocketAddr,
 }
 
 /// `[tls]`: what clients check that they talk to the gateway.

@@ -36,6 +36,7 @@ pub const BODY: &str = r#"{"messages":[{"role":"user","content":[{"text":"Hi"}]}
 /// A gateway that runs in this process.
 pub struct Running {
     pub address: SocketAddr,
+    pub metrics_address: Option<SocketAddr>,
     pub handle: Handle,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<std::io::Result<()>>,
@@ -59,12 +60,14 @@ impl Running {
         let config = Config::parse(toml, &Flags::default()).unwrap();
         let gateway = Gateway::bind_as(config, signer).await.unwrap();
         let (address, handle) = (gateway.address(), gateway.handle());
+        let metrics_address = gateway.metrics_address();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(gateway.run(async move {
             let _ = stopped.await;
         }));
         Self {
             address,
+            metrics_address,
             handle,
             stop: Some(stop),
             task,

@@ -1,0 +1,83 @@
+//! Metrics of the layers: who gathers them, and who is given them.
+
+mod prometheus;
+mod recorder;
+
+use std::{io, net::SocketAddr};
+
+use tokio::time::{Duration, MissedTickBehavior, interval};
+use tower_bedrock::metrics::QuotaMetrics;
+
+pub use self::recorder::RecorderError;
+use self::{prometheus::Scrapes, recorder::Recorders};
+use crate::{config::Config, handle::Handle};
+
+/// How often quotas are looked at, and samples that nobody asks for are merged.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What runs beside the gateway for metrics. It does nothing where nobody wants any.
+#[derive(Debug)]
+pub(crate) struct Telemetry {
+    recorders: Recorders,
+    scrapes: Option<Scrapes>,
+}
+
+impl Telemetry {
+    /// Installs the recorder, unless nobody wants one. To be done before layers are made: they hold on to what they
+    /// registered.
+    pub(crate) fn install(config: &Config) -> Result<Self, RecorderError> {
+        Ok(Self {
+            recorders: recorder::install(config)?,
+            scrapes: None,
+        })
+    }
+
+    /// Binds to the address that metrics are read at, where there is one.
+    pub(crate) async fn bind(&mut self, config: &Config) -> io::Result<()> {
+        if let (Some(metrics), Some(prometheus)) = (&config.metrics, &self.recorders.prometheus) {
+            let scrapes = Scrapes::bind(metrics.listen, prometheus.clone()).await?;
+            self.scrapes = Some(scrapes);
+        }
+        Ok(())
+    }
+
+    /// Where metrics are read.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.scrapes.as_ref().map(Scrapes::address)
+    }
+
+    /// Gathers and answers until `done`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it stops.
+    pub(crate) async fn run(self, gateway: Handle, done: impl Future<Output = ()>) {
+        if self.recorders.is_none() {
+            return done.await;
+        }
+        let quotas = QuotaMetrics::new();
+        let upkeep = upkeep(&self.recorders, &quotas, &gateway);
+        let scrapes = async {
+            if let Some(scrapes) = self.scrapes {
+                scrapes.answer(quotas.clone(), gateway.clone()).await;
+            }
+        };
+        tokio::select! {
+            () = done => {}
+            ((), ()) = async { tokio::join!(upkeep, scrapes) } => {}
+        }
+    }
+}
+
+/// How full a quota is nobody reports. The limiter is the latest configuration's, whenever that came.
+async fn upkeep(recorders: &Recorders, quotas: &QuotaMetrics, gateway: &Handle) {
+    let mut ticks = interval(UPKEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        quotas.look(&gateway.limiter());
+        if let Some(prometheus) = &recorders.prometheus {
+            prometheus.run_upkeep();
+        }
+    }
+}
