@@ -25,7 +25,8 @@ pub(crate) struct Sliding {
     next: u64,
     used: u64,
     debt: u64,
-    /// When the last slot left the window; of meaning only while no slot is in it.
+    /// When the last slot left the window, or the last overshoot came where that is later; of meaning only
+    /// while no slot is in it.
     empty_since: Time,
 }
 
@@ -111,6 +112,10 @@ impl Sliding {
     }
 
     pub(crate) fn owe(&mut self, now: Time, amount: u64, limit: u64) {
+        if self.oldest == self.next {
+            // Where held calls take all the room it waits from now on, however long the window was empty.
+            self.empty_since = now;
+        }
         self.debt = self.debt.saturating_add(amount);
         self.pay_what_fits(now, limit);
     }
@@ -147,8 +152,8 @@ impl Sliding {
             self.pay_what_fits(now, limit);
             return;
         }
-        // There was debt left, so the window was full when it was last looked at. It has emptied since, and
-        // filled with debt again at once, and so on every period until now.
+        // There was debt left, so the window was full, or held, when it was last looked at. It has emptied
+        // since, and filled with debt again at once, and so on every period until now.
         let rounds = now.since(self.empty_since) / self.period;
         self.debt = self.debt.saturating_sub(rounds.saturating_mul(limit));
         let at = self
