@@ -26,6 +26,7 @@ enum Kind {
 /// Where a charge went.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket {
+    /// The slot; of a limit that is not known, how much of the charge it does not count.
     slot: u64,
     generation: u32,
     /// In no slot yet: it is held until it is sent.
@@ -135,10 +136,7 @@ impl Meter {
     pub(crate) fn charge(&mut self, now: Time, amount: u64) -> Ticket {
         let (slot, pressed) = match &mut self.kind {
             Kind::Declared(meter) => (meter.charge(now, amount), meter.is_pressed()),
-            Kind::Unknown(meter) => {
-                meter.charge(now, amount);
-                (0, meter.is_pressed())
-            }
+            Kind::Unknown(meter) => (meter.charge(now, amount), meter.is_pressed()),
         };
         Ticket {
             slot,
@@ -192,7 +190,7 @@ impl Meter {
         match &mut self.kind {
             Kind::Declared(meter) if ticket.held => meter.release(amount),
             Kind::Declared(meter) => meter.give_back(ticket.slot, amount),
-            Kind::Unknown(meter) => meter.give_back(amount),
+            Kind::Unknown(meter) => meter.give_back(ticket.slot, amount),
         }
     }
 
@@ -200,7 +198,9 @@ impl Meter {
     pub(crate) fn owe(&mut self, now: Time, amount: u64) {
         match &mut self.kind {
             Kind::Declared(meter) => meter.owe(now, amount),
-            Kind::Unknown(meter) => meter.charge(now, amount),
+            Kind::Unknown(meter) => {
+                meter.charge(now, amount);
+            }
         }
     }
 

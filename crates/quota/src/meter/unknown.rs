@@ -6,7 +6,7 @@ use crate::{learn::Learned, rate::Rate, time::Time, window::Bucket};
 ///
 /// Nothing is known of the window's shape either, so the level is kept as an even pace, with a second's
 /// worth of slack: that is within the level in every shape. A call larger than the slack goes when
-/// the pace has caught up with all before it.
+/// the pace has caught up with all before it, and one larger than the level counts as one of the level.
 #[derive(Clone, Debug)]
 pub(crate) struct Unknown {
     period: u64,
@@ -72,16 +72,23 @@ impl Unknown {
         })
     }
 
-    pub(crate) fn charge(&mut self, now: Time, amount: u64) {
+    /// Answers how much of it is not counted: a window would hold no more than the level, and no longer than a
+    /// period.
+    pub(crate) fn charge(&mut self, now: Time, amount: u64) -> u64 {
         self.rate.add(now, amount);
-        if let Some(pace) = &mut self.pace {
-            pace.bucket.charge(amount);
-        }
+        let Some(pace) = &mut self.pace else {
+            return 0;
+        };
+        let room = pace.level().saturating_sub(pace.bucket.used());
+        let counted = amount.min(room);
+        pace.bucket.charge(counted);
+        amount - counted
     }
 
-    pub(crate) const fn give_back(&mut self, amount: u64) {
+    /// Gives back some of what was charged, of which `not_counted` was not.
+    pub(crate) const fn give_back(&mut self, not_counted: u64, amount: u64) {
         if let Some(pace) = &mut self.pace {
-            pace.bucket.give_back(amount);
+            pace.bucket.give_back(amount.saturating_sub(not_counted));
         }
     }
 
@@ -102,10 +109,11 @@ impl Unknown {
 
     pub(crate) fn throttled(&mut self, amount: u64, sent: Time, now: Time) {
         match &mut self.pace {
-            Some(Pace { learned, bucket }) => {
-                learned.throttled(learned.level(), amount, sent, now);
+            Some(pace) => {
+                let from = pace.learned.level();
+                pace.learned.throttled(from, amount, sent, now);
                 // It used nothing and is refunded; but it went at this pace, and so does the next.
-                bucket.charge(amount);
+                pace.bucket.charge(amount.min(pace.level()));
             }
             None => {
                 let learned =
@@ -132,7 +140,7 @@ impl Unknown {
         let pace = self.pace.as_ref();
         Reading {
             declared: None,
-            effective: pace.map(|pace| pace.learned.whole_level()),
+            effective: pace.map(Pace::level),
             used: pace.map_or(0, |pace| pace.bucket.used()),
             debt: 0,
         }
@@ -145,7 +153,11 @@ impl Pace {
         (self.learned.level() * FINE as f64) as u64
     }
 
-    fn slack(&self) -> u64 {
-        self.learned.whole_level() / SLACK
+    const fn level(&self) -> u64 {
+        self.learned.whole_level()
+    }
+
+    const fn slack(&self) -> u64 {
+        self.level() / SLACK
     }
 }
