@@ -2,7 +2,7 @@ use tower_bedrock_core::FaultKind;
 
 use crate::{
     Limit, Limits, Reason,
-    attempt::AttemptTime,
+    attempt::{Answered, AttemptTimes},
     day::DayState,
     meter::{Meter, Ticket},
     queue::Load,
@@ -17,7 +17,7 @@ pub(crate) struct Budget {
     tokens: Meter,
     in_flight: Load,
     settled: Settled,
-    attempts: AttemptTime,
+    attempts: AttemptTimes,
 }
 
 /// What calls have cost of what they reserved, over the last hundred or so. Forecasts need it.
@@ -74,6 +74,7 @@ pub(crate) struct Settlement {
     pub(crate) reserved: u64,
     /// What it charged in the end.
     pub(crate) cost: u64,
+    pub(crate) answered: Answered,
 }
 
 /// What stands in a call's way.
@@ -110,7 +111,7 @@ impl Budget {
             tokens: meter(limits.tokens_per_minute()),
             in_flight: Load::default(),
             settled: Settled::default(),
-            attempts: AttemptTime::new(),
+            attempts: AttemptTimes::default(),
         }
     }
 
@@ -167,7 +168,7 @@ impl Budget {
             Ending::Settled(settlement) => {
                 settlement.overshoot(grant) > 0
                     || grant.is_on_hold()
-                    || self.attempts.is_due()
+                    || self.attempts.needs_clock(settlement.answered)
                     || learning()
             }
             Ending::Throttled(_) => true,
@@ -202,8 +203,8 @@ impl Books<'_> {
     }
 
     /// What a call's deadline must leave when its wait is over, in nanoseconds.
-    pub(crate) fn attempt_time(&self) -> u64 {
-        self.own.attempts.usual()
+    pub(crate) fn attempt_time(&self, streaming: bool) -> u64 {
+        self.own.attempts.usual(streaming)
     }
 
     /// The last thing to get out of the way of a call, were it the next.
@@ -368,7 +369,8 @@ impl Books<'_> {
             day.succeeded(grant.sent);
         }
         self.own.settled.add(grant.tokens, cost);
-        self.own.attempts.answered(grant.sent, now);
+        let answered = settlement.answered;
+        self.own.attempts.answered(answered, grant.sent, now);
     }
 
     fn refund(&mut self, grant: &Grant) {

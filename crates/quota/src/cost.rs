@@ -1,6 +1,9 @@
 use tower_bedrock_core::{Completion, Fault, FaultKind, TokenUsage};
 
-use crate::budget::{Ending, Settlement};
+use crate::{
+    attempt::Answered,
+    budget::{Ending, Settlement},
+};
 
 /// What Bedrock deducts when a call starts: the input, cached or not, and the most output it may produce,
 /// not multiplied.
@@ -34,6 +37,7 @@ pub(crate) fn of_completion(completion: &Completion, max_output: u64, burndown: 
         Some(usage) => Ending::Settled(Settlement {
             reserved: reserved(input(usage), max_output),
             cost: settled(usage, burndown),
+            answered: Answered::of(completion),
         }),
         None => Ending::Kept,
     }
@@ -146,6 +150,7 @@ mod tests {
         let settlement = Settlement {
             reserved: 101,
             cost: 1,
+            answered: Answered::Whole,
         };
         assert_eq!(of_completion(&told, 100, 5), Ending::Settled(settlement));
     }

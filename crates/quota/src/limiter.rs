@@ -251,6 +251,7 @@ impl Limiter {
             max_wait,
             time_left,
             attempt_time: config.min_attempt_time.map(nanos),
+            streaming: context.is_streaming(),
             places: config.max_waiting as u64,
         }
     }

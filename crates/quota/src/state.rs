@@ -33,6 +33,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) time_left: Option<u64>,
     /// The time an attempt is said to need, in nanoseconds; learnt where nothing is said.
     pub(crate) attempt_time: Option<u64>,
+    /// Whether it is answered when a stream begins.
+    pub(crate) streaming: bool,
     /// How many of its class may wait.
     pub(crate) places: u64,
 }
@@ -99,7 +101,7 @@ impl State {
             None if self.queue.is_empty() => return Answer::Granted(books.grant(ask.tokens)),
             _ => {}
         }
-        let patience = ask.patience(books.attempt_time());
+        let patience = ask.patience(books.attempt_time(ask.streaming));
         let newcomer = ask.newcomer(books.now(), patience);
         let (limit, wait) = forecast(&books, &self.queue, newcomer, obstacle);
         let refusal = |tokens, reason| Refusal {

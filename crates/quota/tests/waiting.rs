@@ -219,6 +219,29 @@ async fn a_wait_leaves_the_time_that_answers_take() {
     try_for(Duration::from_secs(2)).unwrap().refund();
 }
 
+/// A stream is answered when it begins, however long it runs.
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_stream_leaves_the_time_until_it_begins() {
+    let limiter = builder(bucket(600)).build().unwrap();
+    for _ in 0..20 {
+        let context = within(MINUTE).with_streaming(true);
+        let mut reserved = limiter.try_reserve(&target(), &tokens(60), &context);
+        reserved.as_mut().unwrap().sent();
+        advance(MINUTE).await;
+        let mut completion = used(60);
+        completion.time_to_first_token = Some(Duration::from_secs(7));
+        reserved.unwrap().complete(&completion);
+    }
+    let _all = take_all(&limiter, 600);
+    // Six seconds for room, seven until a stream begins.
+    let context = |seconds| within(Duration::from_secs(seconds)).with_streaming(true);
+    let refused = wait(&limiter, tokens(60), context(12)).await;
+    let refused = refused.await.unwrap().unwrap_err();
+    assert_eq!(refused.reason, Reason::WaitTooLong);
+    let waits = wait(&limiter, tokens(60), context(15)).await;
+    assert_eq!(waited(waits).await, 6);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_attempt_starts_that_cannot_end_before_its_deadline() {
     let limiter = builder(bucket(600)).build().unwrap();

@@ -10,7 +10,7 @@ mod tests;
 use tower_bedrock_core::{Demand, TokenUsage};
 
 pub use self::output::{MaxOutputTokens, RightSizing};
-pub(crate) use self::{calibration::Calibration, output::OutputSizes, quantile::Quantile};
+pub(crate) use self::{calibration::Calibration, output::OutputSizes};
 
 /// An estimate of the input tokens of requests, to be used instead of the limiter's own.
 ///
