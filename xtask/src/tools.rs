@@ -15,13 +15,14 @@ use crate::{
 
 /// A program of a crate of the same name, built once where it is not installed, in the given version.
 pub(crate) fn program(name: &str, version: &str) -> Result<OsString> {
+    let subcommand = name.strip_prefix("cargo-").unwrap_or(name);
     let on_path = OsString::from(name);
-    if works(&on_path) {
+    if works(&on_path, subcommand) {
         return Ok(on_path);
     }
     let tools = paths::target()?.join("tools");
     let own = tools.join("bin").join(name).into_os_string();
-    if !works(&own) {
+    if !works(&own, subcommand) {
         println!("{name} is not installed: building {version}, which takes minutes, once");
         let build = tools.join("build");
         command::run(
@@ -41,8 +42,11 @@ pub(crate) fn program(name: &str, version: &str) -> Result<OsString> {
     Ok(own)
 }
 
-fn works(program: &OsString) -> bool {
+/// Asked as Cargo asks its subcommands: by their names first.
+fn works(program: &OsString, subcommand: &str) -> bool {
     let mut version = Command::new(program);
-    version.arg("--version").stdout(Stdio::null());
+    version
+        .args([subcommand, "--version"])
+        .stdout(Stdio::null());
     version.status().is_ok_and(|status| status.success())
 }
