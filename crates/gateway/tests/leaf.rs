@@ -210,3 +210,31 @@ async fn the_body_is_the_received_one_until_the_envelope_says_otherwise() {
         result.await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn what_is_told_of_a_clone_holds_for_it() {
+    let target = Target::parse("us-east-1", MODEL).unwrap();
+    let body = r#"{"messages":[],"inferenceConfig":{"maxTokens":7}}"#;
+    let path = format!("/model/{MODEL}/converse").parse().unwrap();
+    let model = target.model().clone();
+    let headers = HeaderMap::new();
+    let request = RawRequest::new(Operation::Converse, model, path, headers, body.into());
+    let told = request
+        .clone()
+        .with_max_output_tokens(Some(7))
+        .with_cacheable(false);
+    assert!(request.is_cacheable() && !told.is_cacheable());
+
+    let demand = Demand::new(1).with_max_output_tokens(7);
+    let invocation = Invocation::new(target, told).with_demand(demand);
+    let mut fake = Fake::new().await;
+    let answer = call(&mut fake, invocation, async |call| {
+        assert_eq!(
+            call.body,
+            body.as_bytes(),
+            "its own bound is no reason to rewrite it"
+        );
+        call.answer(200, &[], "{}").await;
+    });
+    answer.await.unwrap();
+}

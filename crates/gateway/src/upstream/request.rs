@@ -20,10 +20,16 @@ use crate::Operation;
 /// the call or bounds its output changes the envelope, and the leaf applies that to path and body.
 ///
 /// `Debug` shows sizes, not text.
+///
+/// # Clone
+///
+/// Clones are of one call: how often it is sent is counted together. Make a new one for another call.
 #[derive(Clone)]
 pub struct RawRequest {
     received: Arc<Received>,
     body: Bytes,
+    max_output_tokens: Option<u64>,
+    cacheable: bool,
 }
 
 struct Received {
@@ -31,8 +37,6 @@ struct Received {
     model: ModelId,
     path: PathAndQuery,
     headers: HeaderMap,
-    max_output_tokens: Option<u64>,
-    cacheable: bool,
     attempts: Attempts,
 }
 
@@ -63,30 +67,26 @@ impl RawRequest {
                 model,
                 path,
                 headers,
-                max_output_tokens: None,
-                cacheable: true,
                 attempts: Attempts::default(),
             }),
             body,
+            max_output_tokens: None,
+            cacheable: true,
         }
     }
 
     /// Tells what bound on the output the body itself sets, so that it is changed only where the
     /// envelope's differs.
     #[must_use]
-    pub fn with_max_output_tokens(mut self, max_output_tokens: Option<u64>) -> Self {
-        if let Some(received) = Arc::get_mut(&mut self.received) {
-            received.max_output_tokens = max_output_tokens;
-        }
+    pub const fn with_max_output_tokens(mut self, max_output_tokens: Option<u64>) -> Self {
+        self.max_output_tokens = max_output_tokens;
         self
     }
 
     /// Has no answer of it kept, and none that was kept be its answer.
     #[must_use]
-    pub fn with_cacheable(mut self, cacheable: bool) -> Self {
-        if let Some(received) = Arc::get_mut(&mut self.received) {
-            received.cacheable = cacheable;
-        }
+    pub const fn with_cacheable(mut self, cacheable: bool) -> Self {
+        self.cacheable = cacheable;
         self
     }
 
@@ -109,8 +109,8 @@ impl RawRequest {
 
     /// Whether its answer may be kept, and a kept one be its answer.
     #[must_use]
-    pub fn is_cacheable(&self) -> bool {
-        self.received.cacheable
+    pub const fn is_cacheable(&self) -> bool {
+        self.cacheable
     }
 
     /// The body as it was received.
@@ -133,7 +133,12 @@ impl Attempts {
 impl Outgoing {
     /// The envelope decides, the input follows.
     pub(super) fn new(invocation: &Invocation<RawRequest>) -> Self {
-        let RawRequest { received, body } = invocation.input();
+        let RawRequest {
+            received,
+            body,
+            max_output_tokens,
+            ..
+        } = invocation.input();
         let target = invocation.target();
         let mut outgoing = Self {
             path: path(received, target),
@@ -141,7 +146,7 @@ impl Outgoing {
             body: body.clone(),
         };
         let bound = invocation.demand().max_output_tokens();
-        if let Some(bound) = bound.filter(|_| bound != received.max_output_tokens) {
+        if let Some(bound) = bound.filter(|_| bound != *max_output_tokens) {
             outgoing.rewrite(|body| {
                 rewrite::max_output_tokens(received.operation, target.model(), body, bound)
             });
