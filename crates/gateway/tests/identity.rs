@@ -140,8 +140,9 @@ async fn without_credentials_the_gateway_is_not_ready_and_says_so() {
     let gateway = Running::start(&config(&fake.url(), ""), signer).await;
     let request = Request::get("/readyz").body(Bytes::new()).unwrap();
     assert_eq!(gateway.send(request).await.status, 503);
-    let message = send(&gateway, Option::None)
-        .await
-        .error(503, "ServiceUnavailableException");
+    let answer = send(&gateway, Option::None).await;
+    let asked = answer.header("x-tower-bedrock-attempts");
+    assert_eq!(asked, "0", "Bedrock was not asked");
+    let message = answer.error(503, "ServiceUnavailableException");
     assert!(message.contains("no AWS credentials") && !message.contains("canary"));
 }

@@ -103,8 +103,8 @@ pub(crate) struct Limits {
     pub(crate) max_body_bytes: usize,
 }
 
-/// How long Bedrock may be silent: before an answer, and in the middle of one. Long, since large models
-/// take minutes over long answers; a peer that is gone is found out by TCP keep-alive.
+/// How long Bedrock may be silent: before an answer, and in the middle of one. `[timeout]` is shorter unless it is
+/// raised; this is for what passes through, and for the middle of streams. A peer that is gone is found out by TCP keep-alive.
 const READ_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The longest error that is kept whole. Bedrock's are a few hundred bytes.
@@ -166,7 +166,10 @@ impl Upstream {
             headers,
             body,
         };
-        let (parts, body) = self.send(region, method, outgoing).await?.into_parts();
+        // No policy asks how often.
+        let attempts = Attempts::default();
+        let answer = self.send(region, method, outgoing, &attempts).await?;
+        let (parts, body) = answer.into_parts();
         let body = RawBody::Rest(Rest::new(Vec::new(), body));
         Ok(RawResponse::new(parts.status, parts.headers, body, None))
     }
@@ -175,10 +178,9 @@ impl Upstream {
         let started = Instant::now();
         let operation = call.input().operation();
         let outgoing = Outgoing::new(&call);
-        call.input().attempts().count();
-        let response = self
-            .send(call.target().region(), Method::POST, outgoing)
-            .await?;
+        let region = call.target().region();
+        let attempts = call.input().attempts();
+        let response = self.send(region, Method::POST, outgoing, attempts).await?;
         let (parts, body) = response.into_parts();
         if !parts.status.is_success() {
             return Err(self.error(parts.status, parts.headers, body).await);
@@ -193,12 +195,13 @@ impl Upstream {
         Ok(RawResponse::new(parts.status, parts.headers, body, usage))
     }
 
-    /// Signs and sends a request; answers with the head of the response.
+    /// Signs and sends a request; answers with the head of the response. What cannot be signed is no attempt.
     async fn send(
         &self,
         region: &Region,
         method: Method,
         outgoing: Outgoing,
+        attempts: &Attempts,
     ) -> Result<Response<Incoming>, UpstreamError> {
         let Outgoing {
             path,
@@ -214,6 +217,7 @@ impl Upstream {
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         self.0.signer.sign(&mut request, region).await?;
+        attempts.count();
 
         let response = self.0.client.request(request.map(Full::new));
         let mut response = timeout(READ_TIMEOUT, response)
