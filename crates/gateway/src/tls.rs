@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        ServerConfig,
+        Error, ServerConfig,
         crypto::aws_lc_rs,
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     },
@@ -43,6 +43,7 @@ pub(crate) fn load(tls: &Tls) -> Result<Arc<ServerConfig>, InvalidConfig> {
     const CHAIN: &str = "a PEM file with the certificate, and after it those that vouch for it";
     const KEY: &str = "tls.key";
     const KEY_FILE: &str = "a PEM file with the certificate's private key";
+    const KEY_OF_IT: &str = "the private key of the first certificate in tls.certificate";
 
     let certificates = CertificateDer::pem_file_iter(&tls.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -59,7 +60,11 @@ pub(crate) fn load(tls: &Tls) -> Result<Arc<ServerConfig>, InvalidConfig> {
                 .with_no_client_auth()
                 .with_single_cert(certificates, key)
         })
-        .map_err(|error| invalid(KEY, &tls.key, KEY_FILE, error))?;
+        .map_err(|error| match error {
+            Error::InvalidCertificate(_) => invalid(CERTIFICATE, &tls.certificate, CHAIN, error),
+            Error::InconsistentKeys(_) => invalid(KEY, &tls.key, KEY_OF_IT, error),
+            _ => invalid(KEY, &tls.key, KEY_FILE, error),
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

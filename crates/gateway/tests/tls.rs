@@ -6,6 +6,7 @@ mod support;
 
 use std::fs;
 
+use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
 use bedrock_gateway::{
     Gateway, Signer,
     config::{Config, Flags},
@@ -19,11 +20,18 @@ async fn what_is_wrong_with_a_file_is_named_and_what_is_in_it_is_not() {
     fs::write(path("canary.pem"), "canary").unwrap();
     let not_der = "-----BEGIN CERTIFICATE-----\nY2FuYXJ5\n-----END CERTIFICATE-----\n";
     fs::write(path("not-der.pem"), not_der).unwrap();
+    // PKCS #8 of an Ed25519 key that is all ones.
+    let key = "302e020100300506032b657004220420".to_owned() + &"01".repeat(32);
+    let key = STANDARD.encode(hex::decode(key).unwrap());
+    let kind = "PRIVATE KEY";
+    let good = format!("-----BEGIN {kind}-----\n{key}\n-----END {kind}-----\n");
+    fs::write(path("good.pem"), good).unwrap();
     for (certificate, key, expected) in [
         ("none.pem", "none.pem", "tls.certificate"),
         ("canary.pem", "none.pem", "tls.certificate"),
         ("not-der.pem", "none.pem", "tls.key"),
         ("not-der.pem", "canary.pem", "tls.key"),
+        ("not-der.pem", "good.pem", "tls.certificate"),
     ] {
         let tls = format!(
             "[tls]\ncertificate = {:?}\nkey = {:?}",
