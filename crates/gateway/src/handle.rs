@@ -53,6 +53,8 @@ impl Handle {
     /// streams, end as they began. What has not changed keeps its state: breakers, retry budgets and the
     /// levels of quotas.
     ///
+    /// Reads the certificate and its key, so it blocks for as long as that takes.
+    ///
     /// Returns the sections that differ from those the gateway was started with and take a restart: `listen`,
     /// `upstream`, `server`, `metrics`, and `tls` where there is one in only one of the two.
     ///

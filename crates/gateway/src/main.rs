@@ -13,6 +13,7 @@ use bedrock_gateway::{
     signals::{ReloadSignals, StopSignals},
 };
 use clap::Parser;
+use tokio::task::spawn_blocking;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -65,8 +66,11 @@ async fn start(cli: Cli) -> Result<(), BoxError> {
 async fn reload_on(mut signals: ReloadSignals, cli: Cli, gateway: Handle) -> Infallible {
     loop {
         signals.next().await;
-        let result = cli.load().map_err(BoxError::from);
-        match result.and_then(|config| Ok(gateway.reload(config)?)) {
+        let (cli, gateway) = (cli.clone(), gateway.clone());
+        // Files may be on a mount that hangs, and connections are accepted meanwhile.
+        let reload = spawn_blocking(move || Ok(gateway.reload(cli.load()?)?));
+        let result: Result<_, BoxError> = reload.await.unwrap_or_else(|error| Err(error.into()));
+        match result {
             Ok(sections) if sections.is_empty() => tracing::info!("configuration reloaded"),
             Ok(sections) => tracing::warn!(
                 takes_a_restart = sections.join(", "),
