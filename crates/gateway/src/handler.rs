@@ -9,10 +9,10 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{Request, request::Parts, uri::PathAndQuery};
-use tokio::time::Instant;
+use tokio::time::{Instant, error::Elapsed, timeout_at};
 use tower::ServiceExt;
 use tower_bedrock_core::{
-    Completion, Context, HasCompletion, HasFault, Invocation, Region, Target,
+    Completion, Context, FaultKind, HasCompletion, HasFault, Invocation, Region, Target,
 };
 use tracing::Instrument;
 
@@ -167,7 +167,12 @@ impl Inner {
         match admitted.route {
             Route::PassThrough => {
                 log.set_operation("PassThrough");
-                self.pass_through(&admitted.region, parts, body).await
+                let deadline = admitted.context.deadline();
+                let answer = self.pass_through(&admitted.region, parts, body);
+                match deadline {
+                    Some(deadline) => timeout_at(deadline, answer).await.map_err(late)?,
+                    None => answer.await,
+                }
             }
             Route::Operation(operation, model) => {
                 let target = Target::new(admitted.region, model);
@@ -212,6 +217,12 @@ impl Inner {
             .pass_through(region, parts.method, path, headers, body);
         Ok(answer.await.inspect_err(log_failure)?)
     }
+}
+
+/// What passes through has no policy to say so.
+fn late(elapsed: Elapsed) -> UpstreamError {
+    let what = "there was no answer in the time that the client gave it";
+    UpstreamError::no_answer(what, elapsed, FaultKind::Timeout)
 }
 
 fn invocation(

@@ -22,6 +22,8 @@ use crate::{config::Server, tls::Acceptor};
 
 /// What hyper buffers of a connection's input and output, each. A request's head has to fit.
 const MAX_BUFFER: usize = 64 * 1024;
+/// How long a client may take over a TLS handshake, besides what it may take over the head of a request.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long nothing is accepted after an error that is not one connection's: file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -123,8 +125,8 @@ impl Serving {
         let Some(tls) = tls else {
             return self.http(stream).await;
         };
-        // A handshake is a part of what a request's head has to wait for.
-        let handshake = timeout(self.settings.idle_timeout, tls.accept(stream));
+        let limit = self.settings.idle_timeout.min(HANDSHAKE_TIMEOUT);
+        let handshake = timeout(limit, tls.accept(stream));
         let accepted = tokio::select! {
             accepted = handshake => accepted,
             () = told_to_drain(&mut self.drain) => return,

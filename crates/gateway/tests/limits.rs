@@ -179,3 +179,17 @@ async fn a_huge_head_is_refused() {
     );
     assert_eq!(fake.open(), 0);
 }
+
+#[tokio::test]
+async fn what_passes_through_has_the_time_that_its_client_gives_it() {
+    let mut fake = Fake::new().await;
+    let gateway = Running::new(&fake, "").await;
+    let request =
+        Request::post("/guardrail/g/version/1/apply").header("x-tower-bedrock-timeout", "1");
+    let request = request.body(BODY.into()).unwrap();
+    let (answer, ()) = tokio::join!(gateway.send(request), async {
+        // Never answered.
+        fake.call().await.closed().await;
+    });
+    answer.error(408, "ModelTimeoutException");
+}
