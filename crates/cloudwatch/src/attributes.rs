@@ -23,7 +23,7 @@ macro_rules! span {
             gen_ai.provider.name = PROVIDER,
             gen_ai.operation.name = "chat",
             gen_ai.request.model = %target.model(),
-            gen_ai.request.max_tokens = demand.max_output_tokens(),
+            gen_ai.request.max_tokens = demand.max_output_tokens().map(integer),
             gen_ai.response.model = Empty,
             gen_ai.usage.input_tokens = Empty,
             gen_ai.usage.output_tokens = Empty,
@@ -59,10 +59,15 @@ pub(crate) fn record_cost(span: &Span, completion: &Completion) {
     }
 }
 
+/// OpenTelemetry's integers are signed, and its layer for `tracing` makes a text of one that is not.
+fn integer(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// Bedrock reports cached input apart; the conventions count it in.
 fn record_usage(span: &Span, usage: &TokenUsage) {
-    span.record("gen_ai.usage.input_tokens", usage.total_input());
-    span.record("gen_ai.usage.output_tokens", usage.output);
+    span.record("gen_ai.usage.input_tokens", integer(usage.total_input()));
+    span.record("gen_ai.usage.output_tokens", integer(usage.output));
 }
 
 pub(crate) fn record_fault(span: &Span, fault: Fault) {
@@ -78,7 +83,7 @@ pub(crate) fn record_cancelled(span: &Span) {
 pub(crate) fn record_history(span: &Span, history: Option<&History>) {
     let Some(history) = history else { return };
     if history.attempts > 0 {
-        span.record("bedrock.attempts", history.attempts);
+        span.record("bedrock.attempts", i64::from(history.attempts));
     }
     if let Some(served_by) = &history.served_by {
         span.record("gen_ai.response.model", display(served_by.model()));
