@@ -157,6 +157,7 @@ impl Gateway {
                 .await
                 .map_err(|source| StartError::Metrics { address, source })?;
         }
+        telemetry.connect(&config).await;
         Ok(Self {
             address,
             listener,

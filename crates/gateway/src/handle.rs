@@ -56,7 +56,7 @@ impl Handle {
     /// Reads the certificate and its key, so it blocks for as long as that takes.
     ///
     /// Returns the sections that differ from those the gateway was started with and take a restart: `listen`,
-    /// `upstream`, `server`, `metrics`, and `tls` where there is one in only one of the two.
+    /// `upstream`, `server`, `metrics`, `cloudwatch`, and `tls` where there is one in only one of the two.
     ///
     /// # Errors
     ///
@@ -76,6 +76,7 @@ impl Handle {
             ("tls", config.tls.is_some() != self.tls.is_some()),
             ("server", config.server != started_with.server),
             ("metrics", config.metrics != started_with.metrics),
+            ("cloudwatch", config.cloudwatch != started_with.cloudwatch),
         ];
         let differ = differences.into_iter().filter(|(_, differ)| *differ);
         Ok(differ.map(|(section, _)| section).collect())

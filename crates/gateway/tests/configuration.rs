@@ -23,7 +23,7 @@ fn error(toml: &str) -> String {
 
 #[test]
 fn messages_name_the_key_the_value_and_what_is_accepted() {
-    let cases: [(&str, &[&str]); 36] = [
+    let cases: [(&str, &[&str]); 39] = [
         (
             "listen = \"localhost\"",
             &["listen = \"localhost\"", "127.0.0.1:8080"],
@@ -44,6 +44,18 @@ fn messages_name_the_key_the_value_and_what_is_accepted() {
         (
             "[metrics]\naddress = \"127.0.0.1:1\"",
             &["line 2", "`address`", "`listen`"],
+        ),
+        (
+            "[cloudwatch]\nnamespace = \"AWS/Bedrock\"",
+            &["cloudwatch.namespace is \"AWS/Bedrock\"", "'AWS/'"],
+        ),
+        (
+            "[cloudwatch]\nperiod = \"100ms\"",
+            &["cloudwatch.period = 100ms", "\"1s\" to \"1h\""],
+        ),
+        (
+            "[cloudwatch]\nregion = \"\"",
+            &["cloudwatch.region = \"\"", "us-east-1"],
         ),
         (
             "[upstream]\nkind = \"azure\"",

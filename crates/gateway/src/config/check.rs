@@ -1,6 +1,6 @@
 //! Whether what a file says can be.
 
-use std::{collections::HashSet, fmt::Debug, net::SocketAddr};
+use std::{collections::HashSet, fmt::Debug, net::SocketAddr, ops::RangeInclusive};
 
 use http::{Uri, uri::Scheme};
 use tokio::time::Duration;
@@ -10,9 +10,11 @@ use tower_bedrock::{
 };
 use tower_bedrock_core::{Priority, Region, Tenant};
 
-use crate::cached;
+use crate::{cached, telemetry};
 
-use super::{Client, Config, Flags, Metrics, Regions, Server, Upstream, UpstreamKind, file};
+use super::{
+    Client, CloudWatch, Config, Flags, Metrics, Regions, Server, Upstream, UpstreamKind, file,
+};
 
 /// Why a configuration cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +25,7 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_SIM_LISTEN: &str = "127.0.0.1:9090";
 /// The port that OpenTelemetry gives exporters for Prometheus.
 const DEFAULT_METRICS_LISTEN: &str = "127.0.0.1:9464";
+const DEFAULT_NAMESPACE: &str = "GenAI/Application";
 const DEFAULT_REGION: &str = "us-east-1";
 /// A client's name stands in every log line.
 const MAX_NAME: usize = 64;
@@ -74,10 +77,14 @@ impl file::File {
         // What they are built of is checked by building them.
         stack.build().map_err(InvalidConfig::of_stack)?;
         cached::layer(self.cache.as_ref()).map_err(InvalidConfig::of_cache)?;
+        let upstream = upstream(self.upstream, flags)?;
+        let region = upstream.regions.default();
+        let cloudwatch = self.cloudwatch.map(|file| cloudwatch(file, region));
         let config = Config {
             listen,
             tls: self.tls,
-            upstream: upstream(self.upstream, flags)?,
+            cloudwatch: cloudwatch.transpose()?,
+            upstream,
             clients,
             server: server(self.server)?,
             stack,
@@ -180,6 +187,26 @@ fn metrics(file: file::Metrics) -> Result<Metrics, InvalidConfig> {
     })
 }
 
+fn cloudwatch(file: file::CloudWatch, default: &Region) -> Result<CloudWatch, InvalidConfig> {
+    const PERIODS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
+    let period = file.period.unwrap_or(Duration::from_secs(60));
+    if !PERIODS.contains(&period) {
+        let expected = r#"a time such as "60s", "1s" to "1h""#;
+        return Err(InvalidConfig::value("cloudwatch.period", period, expected));
+    }
+    let namespace = file.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+    let region = |name: String| region("cloudwatch.region", &name);
+    let config = CloudWatch {
+        namespace: namespace.to_owned(),
+        period,
+        region: file.region.map_or(Ok(default.clone()), region)?,
+    };
+    // What else can be wrong the recorder knows.
+    telemetry::cloudwatch::recorder(&config)
+        .map_err(|error| InvalidConfig(format!("cloudwatch.{error}")))?;
+    Ok(config)
+}
+
 /// The simulator takes whatever it is sent, so it is nobody else's business.
 fn sim_listen(text: Option<&str>) -> Result<SocketAddr, InvalidConfig> {
     let text = text.unwrap_or(DEFAULT_SIM_LISTEN);
@@ -213,15 +240,16 @@ fn endpoint(key: &str, url: &str, or: &str) -> Result<UpstreamKind, InvalidConfi
     }
 }
 
+fn region(key: &str, name: &str) -> Result<Region, InvalidConfig> {
+    let expected = r#"names of AWS Regions such as "us-east-1""#;
+    name.parse()
+        .map_err(|_| InvalidConfig::value(key, name, expected))
+}
+
 fn regions(names: Option<Vec<String>>, aws_region: Option<&str>) -> Result<Regions, InvalidConfig> {
     const KEY: &str = "upstream.regions";
     let names = names.unwrap_or_else(|| vec![aws_region.unwrap_or(DEFAULT_REGION).to_owned()]);
-    let mut regions = names.iter().map(|name| {
-        name.parse::<Region>().map_err(|_| {
-            let expected = r#"names of AWS Regions such as "us-east-1""#;
-            InvalidConfig::value(KEY, name, expected)
-        })
-    });
+    let mut regions = names.iter().map(|name| region(KEY, name));
     let Some(default) = regions.next() else {
         let expected = "at least one Region; the first is the default";
         return Err(InvalidConfig::value(KEY, &names, expected));

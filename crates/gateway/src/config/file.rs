@@ -1,6 +1,7 @@
 //! The file as it is written: shapes and types only.
 
 use serde::Deserialize;
+use tokio::time::Duration;
 use tower_bedrock::config::{
     BreakerConfig, FallbackConfig, QuotaConfig, RetryConfig, TimeoutConfig,
 };
@@ -22,6 +23,7 @@ pub(super) struct File {
     pub(super) fallback: Vec<FallbackConfig>,
     pub(super) cache: Option<CacheConfig>,
     pub(super) metrics: Option<Metrics>,
+    pub(super) cloudwatch: Option<CloudWatch>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -37,6 +39,15 @@ pub(super) struct Upstream {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Metrics {
     pub(super) listen: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CloudWatch {
+    pub(super) namespace: Option<String>,
+    #[serde(with = "humantime_serde")]
+    pub(super) period: Option<Duration>,
+    pub(super) region: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -54,6 +54,8 @@ pub struct Config {
     pub cache: Option<CacheConfig>,
     /// `[metrics]`. Without it, nobody can read any.
     pub metrics: Option<Metrics>,
+    /// `[cloudwatch]`. Without it, none are sent there.
+    pub cloudwatch: Option<CloudWatch>,
 }
 
 /// `[cache]`: answers that are kept, and when they are given again.
@@ -81,6 +83,18 @@ pub struct CacheConfig {
 pub struct Metrics {
     /// `listen`: where `GET /metrics` is answered, and nothing else. Default `127.0.0.1:9464`.
     pub listen: SocketAddr,
+}
+
+/// `[cloudwatch]`: metrics sent to Amazon CloudWatch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloudWatch {
+    /// `namespace`: what they are filed under. Default `GenAI/Application`.
+    pub namespace: String,
+    /// `period`: how often they are sent, a second to an hour. Default 60 s, CloudWatch's own resolution.
+    pub period: Duration,
+    /// `region`: the Region they are sent to. Default: the first of `upstream.regions`.
+    pub region: Region,
 }
 
 /// `[tls]`: what clients check that they talk to the gateway.

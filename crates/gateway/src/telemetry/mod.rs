@@ -1,5 +1,6 @@
 //! Metrics of the layers: who gathers them, and who is given them.
 
+pub(crate) mod cloudwatch;
 mod prometheus;
 mod recorder;
 
@@ -7,6 +8,7 @@ use std::{io, net::SocketAddr};
 
 use tokio::time::{Duration, MissedTickBehavior, interval};
 use tower_bedrock::metrics::QuotaMetrics;
+use tower_bedrock_cloudwatch::recorder::{CloudWatchSink, Stats, Worker};
 
 pub use self::recorder::RecorderError;
 use self::{prometheus::Scrapes, recorder::Recorders};
@@ -20,6 +22,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub(crate) struct Telemetry {
     recorders: Recorders,
     scrapes: Option<Scrapes>,
+    worker: Option<Worker<CloudWatchSink>>,
 }
 
 impl Telemetry {
@@ -29,7 +32,15 @@ impl Telemetry {
         Ok(Self {
             recorders: recorder::install(config)?,
             scrapes: None,
+            worker: None,
         })
+    }
+
+    /// Makes ready what sends metrics to CloudWatch, where somebody wants that.
+    pub(crate) async fn connect(&mut self, config: &Config) {
+        if let (Some(config), Some(recorder)) = (&config.cloudwatch, &self.recorders.cloudwatch) {
+            self.worker = Some(cloudwatch::worker(config, recorder.clone()).await);
+        }
     }
 
     /// Binds to the address that metrics are read at, where there is one.
@@ -46,11 +57,11 @@ impl Telemetry {
         self.scrapes.as_ref().map(Scrapes::address)
     }
 
-    /// Gathers and answers until `done`.
+    /// Gathers, answers and sends until `done`, and then sends what is left.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, it stops.
+    /// Dropped, it stops, and what was not sent to CloudWatch is lost.
     pub(crate) async fn run(self, gateway: Handle, done: impl Future<Output = ()>) {
         if self.recorders.is_none() {
             return done.await;
@@ -62,11 +73,27 @@ impl Telemetry {
                 scrapes.answer(quotas.clone(), gateway.clone()).await;
             }
         };
+        let send = async {
+            match self.worker {
+                Some(worker) => report(worker.run_until(done).await),
+                None => done.await,
+            }
+        };
         tokio::select! {
-            () = done => {}
+            () = send => {}
             ((), ()) = async { tokio::join!(upkeep, scrapes) } => {}
         }
     }
+}
+
+/// Each loss has been logged when it occurred.
+fn report(stats: Stats) {
+    let Stats {
+        data_sent,
+        data_lost,
+        ..
+    } = stats;
+    tracing::info!(data_sent, data_lost, "sent the last metrics to CloudWatch");
 }
 
 /// How full a quota is nobody reports. The limiter is the latest configuration's, whenever that came.
