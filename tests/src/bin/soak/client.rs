@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(4);
 const PATIENCE_SECONDS: &str = "4";
 /// How long a call may go on before its client vanishes.
 const LONGEST_STAY_MS: u64 = 200;
+/// Longer than any call may take: by then it was answered, cut or given up.
+const LONGEST_CALL: Duration = Duration::from_secs(60);
 /// Between calls.
 const LONGEST_PAUSE_MS: u64 = 100;
 
@@ -41,6 +43,8 @@ pub(crate) struct Tally {
     vanished: u64,
     /// Ended as if it were whole, and was not.
     pub(crate) partial: u64,
+    /// Never ended.
+    pub(crate) stuck: u64,
 }
 
 /// How a call ended.
@@ -64,13 +68,15 @@ impl Client {
         let mut tally = Tally::default();
         while Instant::now() < until {
             let streams = random.random_bool(0.6);
-            let stay = if random.random_bool(0.15) {
+            let vanishes = random.random_bool(0.15);
+            let stay = if vanishes {
                 Duration::from_millis(random.random_range(0..LONGEST_STAY_MS))
             } else {
-                Duration::MAX
+                LONGEST_CALL
             };
             match timeout(stay, self.call(streams)).await {
-                Err(_) => tally.vanished += 1,
+                Err(_) if vanishes => tally.vanished += 1,
+                Err(_) => tally.stuck += 1,
                 Ok(Ok(end)) => tally.count(end),
                 Ok(Err(_)) => tally.broken += 1,
             }
@@ -85,7 +91,8 @@ impl Client {
     /// One call of each kind, which must be answered.
     pub(crate) async fn call_undisturbed(&self) -> Result<()> {
         for streams in [false, true] {
-            let end = self.call(streams).await?;
+            let call = timeout(LONGEST_CALL, self.call(streams)).await;
+            let end = call.context("a call was never answered")??;
             ensure!(end == End::Answered, "a call ended as {end:?}");
         }
         Ok(())
@@ -163,6 +170,7 @@ impl Tally {
         self.broken += other.broken;
         self.vanished += other.vanished;
         self.partial += other.partial;
+        self.stuck += other.stuck;
     }
 
     pub(crate) fn print(self) {
@@ -173,10 +181,12 @@ impl Tally {
             broken,
             vanished,
             partial,
+            stuck,
         } = self;
         println!(
             "calls: {answered} answered, {throttled} throttled, {failed} failed, {broken} broken off, \
-             {vanished} whose client vanished, {partial} partial"
+             {vanished} whose client vanished, {partial} partial, \
+             {stuck} never answered"
         );
     }
 }

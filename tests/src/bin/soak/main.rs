@@ -11,7 +11,7 @@ mod stage;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::{
     task::JoinSet,
     time::{Duration, Instant, interval, sleep},
@@ -61,6 +61,11 @@ fn arguments() -> Result<(Duration, u64)> {
         }
     }
     let time = Duration::try_from_secs_f64(minutes * 60.0).context("--minutes is no time")?;
+    // A tick of no length is none.
+    ensure!(
+        time >= Duration::from_secs(1),
+        "--minutes is less than a second"
+    );
     Ok((time, seed))
 }
 
@@ -84,6 +89,7 @@ async fn soak(stage: &Stage, time: Duration, seed: u64) -> Result<bool> {
         tally.partial,
         0,
     );
+    checks.that("calls that were never answered", tally.stuck, 0);
     checks.that("throttles that were no faults", sent.throttled, 0);
     checks.is("some calls were answered", tally.answered > 0);
     checks.is(
