@@ -169,3 +169,20 @@ async fn an_address_that_is_taken_is_named() {
     let expected = format!("cannot serve metrics on {address}: ");
     assert!(error.to_string().starts_with(&expected), "{error}");
 }
+
+#[tokio::test]
+async fn gateways_of_one_process_are_recorded_together_or_refused() {
+    let bind = |more: &str| {
+        let toml = support::config("http://127.0.0.1:1", more);
+        let config = Config::parse(&toml, &Flags::default()).unwrap();
+        Gateway::bind_as(config, Signer::nobody())
+    };
+    let gateways = [bind(METRICS).await.unwrap(), bind(METRICS).await.unwrap()];
+    assert!(
+        gateways
+            .iter()
+            .all(|gateway| gateway.metrics_address().is_some())
+    );
+    let error = bind("[cloudwatch]\n").await.unwrap_err().to_string();
+    assert!(error.contains("without this [cloudwatch]"), "{error}");
+}
