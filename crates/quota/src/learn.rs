@@ -6,16 +6,16 @@ use crate::time::Time;
 /// **A 429** lowers the level by a twentieth. Where fewer than ten calls succeeded since the last one, that
 /// was not enough; then the level goes to the rate at which calls have succeeded since the throttling began,
 /// as far as to a half of itself, and half of the way back within the next calls. Below a twentieth of where
-/// it stood it falls by twentieths: a storm that lets nothing through says little of the limit. Throttles of calls that were sent before the last shrink tell nothing new: they are one
-/// congestion event.
+/// it stood it falls by twentieths: a storm that lets nothing through says little of the limit. Throttles of
+/// calls that were sent before the last shrink tell nothing new: they are one congestion event.
 ///
 /// **A call that succeeds** with the limit in use to more than half may be the one to probe:
 /// - after 650 of them, the fewer the more calls there are a second (by the root), or after 25 minutes. Seldom,
 ///   because a probe that finds nothing costs a 429 or two, and processes that don't know of one another
 ///   pay for one another's: so many keep throttles below 1% of the calls whether one process uses the limit
 ///   or forty do. Drawn from half to one and a half of that, so that they don't all probe at once;
-/// - after three, where a storm of sixteen throttles in a row took it below half of where it stood: TCP's slow
-///   start (RFC 5681).
+/// - after three, where a storm took it to a twentieth of where it stood and it is not back at half of that:
+///   TCP's slow start (RFC 5681). Each probe that ends short of it halves what is taken for where it stood.
 ///
 /// **A probe** doubles the level every eight seconds until a 429. Where the calls let through show that there was more, the level stays at nineteen
 /// twentieths of their latest rate, on trial for a minute: some of it may have been credit that the service had
@@ -29,8 +29,8 @@ pub(crate) struct Learned {
     aim: f64,
     /// Where it stood when a storm began.
     remembered: f64,
-    /// Congestion events since then, with no call let through between them.
-    in_a_row: u32,
+    /// Whether nothing was let through since, down to the least part of that.
+    after_storm: bool,
     /// Calls that succeeded since the last congestion event, and those of them that pressed the limit.
     succeeded: u32,
     pressed: u32,
@@ -69,8 +69,6 @@ const SHRINK: f64 = 0.05;
 const LARGEST_SHRINK: f64 = 0.5;
 const LEAST_OF_REMEMBERED: f64 = 0.05;
 const ENOUGH_CALLS: u32 = 10;
-/// So many throttles in a row are no limit that is met, but one that lets nothing through.
-const STORM: u32 = 16;
 const CALLS_AFTER_STORM: u32 = 3;
 const BACK_IN_CALLS: f64 = 30.0;
 
@@ -94,7 +92,7 @@ impl Learned {
             level: at_least_one(level * (1.0 - SHRINK)),
             aim: 0.0,
             remembered: level,
-            in_a_row: 0,
+            after_storm: false,
             succeeded: 0,
             pressed: 0,
             last_event: now,
@@ -132,25 +130,22 @@ impl Learned {
             self.level = base.midpoint(self.level);
             self.aim = 0.0;
         } else if self.succeeded < ENOUGH_CALLS {
-            if self.succeeded == 0 || self.is_after_storm() {
-                self.in_a_row = self.in_a_row.saturating_add(1);
-            } else {
-                self.in_a_row = 0;
-            }
+            let least = self.remembered * LEAST_OF_REMEMBERED;
+            self.after_storm |= self.succeeded == 0 && self.level <= least;
             // This one counts too: it might as well have been let through.
             let accepted = self.accepted + amount as f64;
             let elapsed = now.since(self.throttling_since).max(1) as f64;
             let rate = accepted * (self.period / elapsed);
             let before = self.level;
             let most = self.level * (1.0 - SHRINK);
-            let least =
-                (self.level * (1.0 - LARGEST_SHRINK)).max(self.remembered * LEAST_OF_REMEMBERED);
+            let least = least.max(self.level * (1.0 - LARGEST_SHRINK));
             self.level = rate.max(least).min(most);
             self.aim = before.midpoint(self.level);
         } else {
             self.remembered = from;
             self.level = from * (1.0 - SHRINK);
             self.aim = 0.0;
+            self.after_storm = false;
             self.start_counting(now);
         }
         self.level = at_least_one(self.level);
@@ -215,7 +210,7 @@ impl Learned {
     }
 
     fn is_time_to_probe(&self, now: Time) -> bool {
-        if self.is_after_storm() && self.level < self.remembered / 2.0 {
+        if self.is_below_storm() {
             return self.pressed >= CALLS_AFTER_STORM;
         }
         let calls_a_second = self.level / self.usual.max(1.0) / (self.period / SECOND);
@@ -225,8 +220,9 @@ impl Learned {
             || now.since(self.last_event) as f64 > PROBE_AFTER * share
     }
 
-    const fn is_after_storm(&self) -> bool {
-        self.in_a_row >= STORM
+    /// Whether a storm has left the level far below where it stood.
+    fn is_below_storm(&self) -> bool {
+        self.after_storm && self.level < self.remembered / 2.0
     }
 
     /// From a half to one and a half, another one after each event: processes met theirs at different
@@ -253,7 +249,13 @@ impl Learned {
                 base: probe.base,
             });
         }
-        self.remembered = self.level;
+        if self.is_below_storm() {
+            // It tries again soon, but each time it is less likely that the limit is where it was.
+            self.remembered /= 2.0;
+        } else {
+            self.remembered = self.level;
+            self.after_storm = false;
+        }
         self.aim = 0.0;
         self.start_counting(now);
     }
@@ -266,7 +268,6 @@ impl Learned {
     }
 
     const fn start_counting(&mut self, now: Time) {
-        self.in_a_row = 0;
         self.accepted = 0.0;
         self.throttling_since = now;
     }

@@ -78,7 +78,7 @@ impl Random {
     }
 }
 
-async fn work(limiter: Limiter, service: Rc<Service>, seed: u64) {
+async fn work(limiter: Limiter, service: Rc<Service>, kind: FaultKind, seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
     let target = target();
     let demand = Demand::new(100).with_max_output_tokens(100);
@@ -101,7 +101,7 @@ async fn work(limiter: Limiter, service: Rc<Service>, seed: u64) {
             };
             reserved.complete(&Completion::complete(Some(usage)));
         } else {
-            reserved.fail(&Fault::new(FaultKind::ThrottledRequests));
+            reserved.fail(&Fault::new(kind));
             // What a retry layer does: full jitter.
             sleep(Duration::from_secs(1).mul_f64(random.share())).await;
         }
@@ -119,13 +119,30 @@ fn run(test: impl Future<Output = ()>) {
 
 /// Forty workers in so many processes that don't talk to one another.
 fn start(processes: usize, limits: &LimitTable, service: &Rc<Service>, seed: u64) -> Vec<Limiter> {
+    start_throttled(
+        processes,
+        limits,
+        service,
+        FaultKind::ThrottledRequests,
+        seed,
+    )
+}
+
+/// The same, throttled for requests or for tokens.
+fn start_throttled(
+    processes: usize,
+    limits: &LimitTable,
+    service: &Rc<Service>,
+    kind: FaultKind,
+    seed: u64,
+) -> Vec<Limiter> {
     let limiters: Vec<_> = (0..processes)
         .map(|_| Limiter::new(limits.clone()).unwrap())
         .collect();
     for worker in 0..40 {
         let limiter = limiters[worker % processes].clone();
         let seed = seed * 1_000 + worker as u64;
-        tokio::task::spawn_local(work(limiter, Rc::clone(service), seed));
+        tokio::task::spawn_local(work(limiter, Rc::clone(service), kind, seed));
     }
     limiters
 }
@@ -405,21 +422,30 @@ async fn a_throttle_for_the_day_holds_the_region_for_a_while() {
     assert_eq!(refused.retry_after(), Some(Duration::from_secs(7)));
 }
 
-/// A service that throttles everything for three minutes teaches nothing lasting about the limit.
+/// A service that throttles everything, be it for seconds or minutes, teaches nothing lasting about the limit.
 #[test]
 fn a_storm_of_throttles_is_soon_forgotten() {
-    run(async {
-        let service = Service::new(10.0);
-        let _limiters = start(1, &LimitTable::new(), &service, 5);
-        sleep(Duration::from_secs(300)).await;
-        service.per_second.set(0.0);
-        sleep(Duration::from_secs(180)).await;
-        service.per_second.set(10.0);
-        sleep(Duration::from_secs(150)).await;
-        let from = Instant::now();
-        sleep(Duration::from_secs(60)).await;
-        let (served, throttled) = service.rates(from, Instant::now());
-        assert!(served > 9.0, "{served}");
-        assert!(throttled < 0.05, "{throttled}");
-    });
+    use FaultKind::{ThrottledRequests, ThrottledTokens};
+    for (kind, seconds, processes) in [
+        (ThrottledRequests, 20, 1),
+        (ThrottledRequests, 60, 10),
+        (ThrottledRequests, 300, 1),
+        (ThrottledTokens, 300, 1),
+    ] {
+        run(async {
+            let service = Service::new(10.0);
+            let limits = LimitTable::new();
+            let _limiters = start_throttled(processes, &limits, &service, kind, 5);
+            sleep(Duration::from_secs(300)).await;
+            service.per_second.set(0.0);
+            sleep(Duration::from_secs(seconds)).await;
+            service.per_second.set(10.0);
+            sleep(Duration::from_secs(180)).await;
+            let from = Instant::now();
+            sleep(Duration::from_secs(60)).await;
+            let (served, throttled) = service.rates(from, Instant::now());
+            assert!(served > 9.0, "{kind:?} {seconds} s: {served}");
+            assert!(throttled < 0.05, "{kind:?} {seconds} s: {throttled}");
+        });
+    }
 }
