@@ -115,7 +115,7 @@ impl LimiterBuilder {
     }
 
     /// How many calls of one priority class may wait for one key: 1 to 10,000,000. Default: 1,024. Beyond
-    /// it the tenant with the most calls waiting loses its newest one.
+    /// it the tenant with the most calls waiting loses its newest one to another that would have fewer.
     pub const fn max_waiting(mut self, calls: usize) -> Self {
         self.config.max_waiting = calls;
         self

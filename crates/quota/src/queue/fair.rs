@@ -102,11 +102,12 @@ impl Fair {
         Some(self.members[*member].calls.get(arrival)?.id)
     }
 
-    /// The newest call of the tenant with the most calls; `None` where `newcomer` has as many.
+    /// The newest call of the tenant with the most calls; `None` where `newcomer`, let in, would have as many.
     pub(crate) fn newest_of_the_longest(&self, newcomer: Option<&Tenant>) -> Option<usize> {
         let (calls, member) = self.by_length.last()?;
         let own = self.by_tenant.get(&newcomer.cloned());
-        if own.is_some_and(|own| self.members[*own].load.calls >= *calls) {
+        let own = own.map_or(0, |own| self.members[*own].load.calls);
+        if own + 1 >= *calls {
             return None;
         }
         let (_, newest) = self.members[*member].calls.last_key_value()?;

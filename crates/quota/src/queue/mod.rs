@@ -110,7 +110,8 @@ impl<T> Queue<T> {
     }
 
     /// The call that has to make way for a newcomer where its class has no room: the newest one of the
-    /// tenant with the most calls there. `None` where that tenant is the newcomer's own.
+    /// tenant with the most calls there. `None` where the newcomer's own would have as many: who came
+    /// earlier stays.
     pub(crate) fn makes_way(&self, newcomer: Newcomer<'_>) -> Option<usize> {
         self.classes[class(newcomer.priority)].newest_of_the_longest(newcomer.tenant)
     }

@@ -315,6 +315,19 @@ fn where_a_class_is_full_the_longest_queue_gives_way() {
 }
 
 #[test]
+fn nobody_gives_way_to_who_would_wait_with_as_many() {
+    let mut queue = Queue::<()>::default();
+    let (first, second, newest) = (tenant(1), tenant(2), tenant(3));
+    queue.push(newcomer(1, first.as_ref(), 1, 1));
+    queue.push(newcomer(1, second.as_ref(), 1, 1));
+    assert_eq!(queue.makes_way(newcomer(1, newest.as_ref(), 1, 1)), None);
+    let last = queue.push(newcomer(1, first.as_ref(), 1, 1));
+    assert_eq!(queue.makes_way(newcomer(1, second.as_ref(), 1, 1)), None);
+    let gives_way = queue.makes_way(newcomer(1, newest.as_ref(), 1, 1));
+    assert_eq!(gives_way, Some(last));
+}
+
+#[test]
 fn tenants_that_come_once_are_forgotten() {
     let mut queue = Queue::<()>::default();
     for i in 0..100_000 {
