@@ -1,4 +1,4 @@
-use tower_bedrock_core::ModelId;
+use tower_bedrock_core::{ModelId, Region};
 use wildmatch::WildMatch;
 
 use crate::{Limits, QuotaKey, QuotaRoute, Window};
@@ -116,9 +116,14 @@ impl QuotaPattern {
     /// A glob with the prefix of an inference profile means the base model, called that way: `us.acme.large-1`
     /// is `acme.large-1`, [`cross_region`](Self::cross_region), and `global.acme.large-1` is the same,
     /// [`global`](Self::global). All geographic prefixes mean the same keys: those that a Region has profiles
-    /// for share one quota.
+    /// for share one quota. An ARN means the keys that calls by it have, in its Region.
     #[must_use]
     pub fn model(glob: &str) -> Self {
+        if let Some(id) = arn(glob) {
+            let region = id.region().map_or("*", Region::as_str);
+            let model = Self::new(ModelPattern::Glob(WildMatch::new(id.base())));
+            return model.in_region(region).by_route(id.route().into());
+        }
         let (route, base) = ModelId::split_prefix(glob);
         Self {
             route: route.map(QuotaRoute::from),
@@ -192,4 +197,9 @@ impl QuotaPattern {
                 ModelPattern::Named(name) => name.matches(key.model()),
             }
     }
+}
+
+/// The id, where it is an ARN.
+fn arn(id: &str) -> Option<ModelId> {
+    id.starts_with("arn:").then(|| id.parse().ok()).flatten()
 }

@@ -741,11 +741,16 @@ async fn polling_for_readiness_never_touches_the_inner_service() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pattern_may_be_the_id_that_is_called() {
+    const ARN: &str = "arn:aws:bedrock:us-east-1::foundation-model/acme.large-1";
+    const PROFILE: &str =
+        "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3";
     let tokens = |tokens| Limits::new().with_tokens_per_minute(tokens);
     let table = LimitTable::new()
         .with(QuotaPattern::model("us.amazon.nova-lite-v1:0"), tokens(1))
         .with(QuotaPattern::model("global.amazon.nova-*"), tokens(2))
         .with(QuotaPattern::model("eu.*"), tokens(3))
+        .with(QuotaPattern::model(ARN), tokens(5))
+        .with(QuotaPattern::model(PROFILE), tokens(6))
         .with(QuotaPattern::model("amazon.nova-lite-v1:0"), tokens(4));
     let limiter = Limiter::new(table).unwrap();
     for (model, expected) in [
@@ -754,6 +759,9 @@ async fn a_pattern_may_be_the_id_that_is_called() {
         ("global.amazon.nova-lite-v1:0", 2),
         ("us.amazon.nova-pro-v1:0", 3),
         ("amazon.nova-lite-v1:0", 4),
+        (ARN, 5),
+        ("acme.large-1", 5),
+        (PROFILE, 6),
     ] {
         let target = Target::parse("us-east-1", model).unwrap();
         let free = Demand::new(0).with_max_output_tokens(0);
