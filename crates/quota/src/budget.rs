@@ -249,9 +249,10 @@ impl Books<'_> {
             sent: *now,
             requests: charge(&mut own.requests, *now, 1),
             own_tokens: charge(&mut own.tokens, *now, tokens),
-            day_tokens: day
-                .as_mut()
-                .map(|day| charge(day.meter_mut(), *now, tokens)),
+            day_tokens: day.as_mut().map(|day| {
+                day.let_through(*now);
+                charge(day.meter_mut(), *now, tokens)
+            }),
         }
     }
 

@@ -31,7 +31,8 @@ pub(crate) struct DayState {
 }
 
 /// After a throttle for tokens a day nobody knows when the day ends, so calls are held for five minutes,
-/// and twice as long each time the first call after it is throttled again, up to an hour.
+/// and twice as long each time the first call after it is throttled again, up to an hour. After it, one call
+/// every ten seconds finds out, until one is answered.
 #[derive(Clone, Copy, Debug)]
 struct Hold {
     since: Time,
@@ -43,6 +44,7 @@ const SECOND: u64 = 1_000_000_000;
 const DAY: u64 = 24 * 3_600 * SECOND;
 const FIRST_HOLD: u64 = 300 * SECOND;
 const LONGEST_HOLD: u64 = 3_600 * SECOND;
+const BETWEEN_PROBES: u64 = 10 * SECOND;
 
 impl Day {
     pub(crate) fn new(declared: Option<(u64, Window)>, learns: bool) -> Self {
@@ -125,6 +127,13 @@ impl DayState {
 
     pub(crate) const fn meter_mut(&mut self) -> &mut Meter {
         &mut self.meter
+    }
+
+    /// A call is let through. Where it is the first after a hold, others wait for what becomes of it.
+    pub(crate) fn let_through(&mut self, now: Time) {
+        if let Some(hold) = &mut self.hold {
+            hold.until = hold.until.max(now.plus(BETWEEN_PROBES));
+        }
     }
 
     pub(crate) fn succeeded(&mut self, sent: Time) {

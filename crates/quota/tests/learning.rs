@@ -422,6 +422,24 @@ async fn a_throttle_for_the_day_holds_the_region_for_a_while() {
     assert_eq!(refused.retry_after(), Some(Duration::from_secs(7)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn after_a_throttle_for_the_day_one_call_at_a_time_finds_out() {
+    let limiter = declared();
+    let demand = Demand::new(1).with_max_output_tokens(1);
+    let wait = || limiter.time_to_serve(&target(), &demand, &Context::new());
+    send(&limiter).fail(&Fault::new(FaultKind::ThrottledTokensPerDay));
+    advance(Duration::from_secs(300)).await;
+    let first = send(&limiter);
+    assert_eq!(wait(), Duration::from_secs(10));
+    // Whatever becomes of the first, somebody asks after a while.
+    drop(first);
+    advance(Duration::from_secs(10)).await;
+    let second = send(&limiter);
+    assert_eq!(wait(), Duration::from_secs(10));
+    second.complete(&Completion::complete(Some(TokenUsage::default())));
+    assert_eq!(wait(), Duration::ZERO);
+}
+
 /// A service that throttles everything, be it for seconds or minutes, teaches nothing lasting about the limit.
 #[test]
 fn a_storm_of_throttles_is_soon_forgotten() {
