@@ -45,8 +45,9 @@ pub(crate) enum Meters {
 }
 
 /// Where all keys are busy, looking again for idle ones has to wait so long: a client that names ever new
-/// models must not make every call look through all keys.
+/// models must not make every call look through all keys. Until then a few are looked at.
 const BETWEEN_SWEEPS: u64 = 1_000_000_000;
+const A_FEW: usize = 16;
 
 impl Registry {
     pub(crate) fn new(table: LimitTable) -> Self {
@@ -211,6 +212,7 @@ impl Rest {
             .swept_at
             .is_some_and(|at| now.since(at) < BETWEEN_SWEEPS)
         {
+            self.forget_one(keys, now);
             return;
         }
         self.swept_at = Some(now);
@@ -219,5 +221,20 @@ impl Rest {
         self.days
             .retain(|_, day| Arc::strong_count(day) > 1 || !day.is_idle(now));
         self.models.retain(|_, model| Arc::strong_count(model) > 1);
+    }
+
+    /// Forgets the first idle key of a few.
+    fn forget_one(&mut self, keys: &mut HashMap<QuotaKey, Arc<Key>>, now: Time) {
+        let idle = |key: &Arc<Key>| Arc::strong_count(key) == 1 && key.is_idle(now);
+        let mut few = keys.iter().take(A_FEW);
+        let Some((name, _)) = few.find(|(_, key)| idle(key)) else {
+            return;
+        };
+        let name = name.clone();
+        keys.remove(&name);
+        let model = self.models.get(name.model());
+        if model.is_some_and(|model| Arc::strong_count(model) == 1) {
+            self.models.remove(name.model());
+        }
     }
 }
