@@ -3,11 +3,11 @@ use tower_bedrock_breaker::CircuitBreakerLayer;
 use tower_bedrock_cloudwatch::{Metrics, MetricsLayer, Trace, TraceLayer};
 use tower_bedrock_core::{BoxError, Target};
 use tower_bedrock_quota::{Limiter, QuotaLayer};
-use tower_bedrock_retry::RetryLayer;
+use tower_bedrock_retry::{Policy, RetryLayer};
 use tower_layer::Layer;
 
 use crate::{
-    metrics::{BreakerMetrics, QuotaMetrics},
+    metrics::{BreakerMetrics, QuotaMetrics, RetryMetrics},
     timeout::{Timeout, TimeoutLayer},
 };
 
@@ -61,7 +61,12 @@ use crate::{
 ///
 /// Clones, and all services made by them, share quotas, breakers, retry budgets and metrics.
 #[derive(Clone, Debug)]
-pub struct StandardStack<F = Identity, R = RetryLayer, B = CircuitBreakerLayer, Q = QuotaLayer> {
+pub struct StandardStack<
+    F = Identity,
+    R = RetryLayer<RetryMetrics>,
+    B = CircuitBreakerLayer,
+    Q = QuotaLayer,
+> {
     fallback: F,
     retry: R,
     breaker: B,
@@ -97,7 +102,9 @@ impl StandardStack {
     pub fn new() -> Result<Self, BoxError> {
         Ok(Self {
             fallback: Identity::new(),
-            retry: RetryLayer::default(),
+            retry: RetryLayer::builder(Policy::default())
+                .observer(RetryMetrics::new())
+                .build(),
             breaker: CircuitBreakerLayer::builder()
                 .observer(BreakerMetrics::new())
                 .build()?,

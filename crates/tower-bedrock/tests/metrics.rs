@@ -120,13 +120,7 @@ async fn waits_before_retries_are_seen() {
     let mut fault = FaultSpec::new(FaultName::ThrottleTokens).for_model(CLAUDE);
     fault.times = Some(2);
     simulator.add_fault(fault).unwrap();
-    let retry = RetryLayer::builder(Policy::default())
-        .observer(RetryMetrics::new())
-        .build();
-    let service = StandardStack::new()
-        .unwrap()
-        .with_retry(retry)
-        .layer(simulator.service());
+    let service = StandardStack::new().unwrap().layer(simulator.service());
     service.oneshot(call()).await.unwrap();
     let seen = recorded(&snapshotter);
     let waits = histogram(

@@ -62,7 +62,7 @@ use tower_bedrock_fallback::FallbackLayer;
 use tower_bedrock_quota::QuotaLayer;
 use tower_bedrock_retry::RetryLayer;
 
-use crate::StandardStack;
+use crate::{StandardStack, metrics::RetryMetrics};
 
 pub use self::{
     breaker::BreakerConfig,
@@ -199,7 +199,7 @@ impl StackConfig {
 /// Layers of an earlier stack, with their state.
 #[derive(Default)]
 struct Kept {
-    retry: Option<RetryLayer>,
+    retry: Option<RetryLayer<RetryMetrics>>,
     breaker: Option<CircuitBreakerLayer>,
     quota: Option<QuotaLayer>,
 }

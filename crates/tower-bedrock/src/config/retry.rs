@@ -3,6 +3,8 @@ use tokio::time::Duration;
 use tower_bedrock_core::BoxError;
 use tower_bedrock_retry::{Backoff, Budget, Plan, Policy, RetryLayer, Schedule};
 
+use crate::metrics::RetryMetrics;
+
 /// `[retry]`
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
@@ -36,7 +38,7 @@ impl Default for RetryConfig {
 }
 
 impl RetryConfig {
-    pub(super) fn build(&self) -> Result<RetryLayer, BoxError> {
+    pub(super) fn build(&self) -> Result<RetryLayer<RetryMetrics>, BoxError> {
         if !(0.0..=1.0).contains(&self.budget) {
             return Err(format!("budget is {}: expected 0.0 to 1.0", self.budget).into());
         }
@@ -48,7 +50,8 @@ impl RetryConfig {
             .max_attempts(if self.enabled { self.max_attempts } else { 1 })
             .plan(self.plan()?)
             .build()?;
-        Ok(RetryLayer::builder(policy).budget(budget).build())
+        let layer = RetryLayer::builder(policy).budget(budget);
+        Ok(layer.observer(RetryMetrics::new()).build())
     }
 
     /// The default plan at another pace: its proportions say what is known of each kind of fault.
