@@ -93,6 +93,12 @@ fn fallback() -> FallbackLayer {
 }
 
 fn layers(criterion: &mut Criterion) {
+    // Time limits need a clock to go by.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let _entered = runtime.enter();
     measure(criterion, "no layer", Identity::new());
     measure(criterion, "trace, attempts", TraceLayer::attempts());
     measure(criterion, "metrics, attempts", MetricsLayer::attempts());
