@@ -8,61 +8,25 @@ use std::{
     time::Duration,
 };
 
-use tower::{Layer, Service, ServiceExt, service_fn};
+use tower::{Layer, service_fn};
 use tower_bedrock_core::{
     Answer, BoxError, Context, Degraded, Fault, FaultKind, HasCompletion, Target,
 };
 
-use crate::support::{Call, Response, Script, builder, call, layer, secs};
+use crate::support::{Call, Response, Script, ask, builder, call, layer, secs};
 
 #[tokio::test(start_paused = true)]
 async fn no_answer_crosses_tenants_and_none_is_kept_that_a_request_forbids() {
     let tenant = |name| call("hello").with_context(Context::new().with_tenant(name));
     let script = Script::new(2, FaultKind::Unavailable);
     let mut service = layer(builder()).layer(script.service());
-    service
-        .ready()
-        .await
-        .unwrap()
-        .call(tenant("a"))
-        .await
-        .unwrap();
-    service
-        .ready()
-        .await
-        .unwrap()
-        .call(call("secret"))
-        .await
-        .unwrap();
+    ask(&mut service, tenant("a")).await.unwrap();
+    ask(&mut service, call("secret")).await.unwrap();
 
-    service
-        .ready()
-        .await
-        .unwrap()
-        .call(tenant("b"))
-        .await
-        .unwrap_err();
-    service
-        .ready()
-        .await
-        .unwrap()
-        .call(call("hello"))
-        .await
-        .unwrap_err();
-    service
-        .ready()
-        .await
-        .unwrap()
-        .call(call("secret"))
-        .await
-        .unwrap_err();
-    let answer = service
-        .ready()
-        .await
-        .unwrap()
-        .call(tenant("a"))
-        .await
-        .unwrap();
+    ask(&mut service, tenant("b")).await.unwrap_err();
+    ask(&mut service, call("hello")).await.unwrap_err();
+    ask(&mut service, call("secret")).await.unwrap_err();
+    let answer = ask(&mut service, tenant("a")).await.unwrap();
     assert_eq!(answer.output(), "answer 0");
 }
 
@@ -89,20 +53,8 @@ async fn a_stand_in_is_not_kept() {
             }
         });
         let mut service = layer(builder()).layer(inner);
-        service
-            .ready()
-            .await
-            .unwrap()
-            .call(call("hello"))
-            .await
-            .unwrap();
-        service
-            .ready()
-            .await
-            .unwrap()
-            .call(call("hello"))
-            .await
-            .unwrap_err();
+        ask(&mut service, call("hello")).await.unwrap();
+        ask(&mut service, call("hello")).await.unwrap_err();
     }
 }
 
@@ -115,13 +67,7 @@ async fn what_is_kept_is_bounded_in_bytes() {
     let cache = layer(builder().max_bytes(2_000).fresh_for(secs(60)));
     let mut service = cache.layer(echo);
     for prompt in ["aaaa", "bbbb", "cccc", "dddd", "eeee", "ffff"] {
-        service
-            .ready()
-            .await
-            .unwrap()
-            .call(call(prompt))
-            .await
-            .unwrap();
+        ask(&mut service, call(prompt)).await.unwrap();
     }
     let shown = format!("{cache:?}");
     let held: u64 = shown

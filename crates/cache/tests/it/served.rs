@@ -1,31 +1,19 @@
 //! What is served, and when.
 
 use tokio::time::advance;
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, ServiceExt};
 use tower_bedrock_core::{Degraded, FaultKind, HasCompletion, HasFault, HasTarget};
 
-use crate::support::{Response, Script, builder, call, layer, secs};
+use crate::support::{Response, Script, ask, builder, call, layer, secs};
 
 #[tokio::test(start_paused = true)]
 async fn a_stale_answer_stands_in_for_a_failed_call_and_says_so() {
     let script = Script::new(1, FaultKind::Unavailable);
     let mut service = layer(builder()).layer(script.service());
-    service
-        .ready()
-        .await
-        .unwrap()
-        .call(call("hello"))
-        .await
-        .unwrap();
+    ask(&mut service, call("hello")).await.unwrap();
 
     advance(secs(3_600)).await;
-    let answer = service
-        .ready()
-        .await
-        .unwrap()
-        .call(call("hello"))
-        .await
-        .unwrap();
+    let answer = ask(&mut service, call("hello")).await.unwrap();
     assert_eq!(answer.output(), "answer 0");
     assert_eq!(answer.usage(), None, "it has used no tokens");
     let degraded = answer.history().unwrap().degraded;
@@ -34,13 +22,7 @@ async fn a_stale_answer_stands_in_for_a_failed_call_and_says_so() {
     assert_eq!(script.calls(), 2);
 
     // Another call has no answer.
-    let error = service
-        .ready()
-        .await
-        .unwrap()
-        .call(call("hi"))
-        .await
-        .unwrap_err();
+    let error = ask(&mut service, call("hi")).await.unwrap_err();
     assert_eq!(error.fault().kind(), FaultKind::Unavailable);
 }
 
@@ -48,21 +30,9 @@ async fn a_stale_answer_stands_in_for_a_failed_call_and_says_so() {
 async fn a_stale_answer_is_not_served_when_it_is_too_old_or_the_mistake_is_the_callers() {
     let script = Script::new(1, FaultKind::Unavailable);
     let mut service = layer(builder().stale_for(secs(60))).layer(script.service());
-    service
-        .ready()
-        .await
-        .unwrap()
-        .call(call("hello"))
-        .await
-        .unwrap();
+    ask(&mut service, call("hello")).await.unwrap();
     advance(secs(60)).await;
-    service
-        .ready()
-        .await
-        .unwrap()
-        .call(call("hello"))
-        .await
-        .unwrap_err();
+    ask(&mut service, call("hello")).await.unwrap_err();
 
     for kind in [
         FaultKind::Validation,
@@ -71,20 +41,8 @@ async fn a_stale_answer_is_not_served_when_it_is_too_old_or_the_mistake_is_the_c
     ] {
         let script = Script::new(1, kind);
         let mut service = layer(builder()).layer(script.service());
-        service
-            .ready()
-            .await
-            .unwrap()
-            .call(call("hello"))
-            .await
-            .unwrap();
-        let error = service
-            .ready()
-            .await
-            .unwrap()
-            .call(call("hello"))
-            .await
-            .unwrap_err();
+        ask(&mut service, call("hello")).await.unwrap();
+        let error = ask(&mut service, call("hello")).await.unwrap_err();
         assert_eq!(error.fault().kind(), kind);
     }
 }
@@ -94,13 +52,7 @@ async fn a_fresh_answer_is_served_only_where_that_is_asked_for() {
     let script = Script::new(u32::MAX, FaultKind::Unknown);
     let mut service = layer(builder()).layer(script.service());
     for number in 0..2 {
-        let answer = service
-            .ready()
-            .await
-            .unwrap()
-            .call(call("hello"))
-            .await
-            .unwrap();
+        let answer = ask(&mut service, call("hello")).await.unwrap();
         assert_eq!(*answer.output(), format!("answer {number}"));
     }
 
@@ -108,13 +60,7 @@ async fn a_fresh_answer_is_served_only_where_that_is_asked_for() {
     let mut service = layer(builder().fresh_for(secs(60))).layer(script.service());
     for (age, expected) in [(0, "answer 0"), (60, "answer 0"), (1, "answer 1")] {
         advance(secs(age)).await;
-        let answer = service
-            .ready()
-            .await
-            .unwrap()
-            .call(call("hello"))
-            .await
-            .unwrap();
+        let answer = ask(&mut service, call("hello")).await.unwrap();
         assert_eq!(answer.output(), expected);
         assert_eq!(answer.history().unwrap().degraded, None);
     }

@@ -9,7 +9,7 @@ use tower_bedrock_cache::{CacheLayer, Cacheable};
 use tower_bedrock_core::{Answer, BoxError, Completion, Context, Fault, FaultKind, HasCompletion};
 use tower_test::mock;
 
-use crate::support::{Call, KeyOf, Response, Script, builder, call, key, layer, secs};
+use crate::support::{Call, KeyOf, Response, Script, ask, builder, call, key, layer, secs};
 
 #[tokio::test(start_paused = true)]
 async fn identical_calls_in_flight_are_one_where_that_is_asked_for() {
@@ -141,13 +141,7 @@ async fn no_permit_is_held_for_an_answer_that_is_kept() {
     let mut service = layer(builder().fresh_for(secs(60))).layer(inner);
     let mut other = service.clone();
     for _ in 0..2 {
-        service
-            .ready()
-            .await
-            .unwrap()
-            .call(call("hello"))
-            .await
-            .unwrap();
+        ask(&mut service, call("hello")).await.unwrap();
     }
     assert_ready_ok!(task::spawn(other.ready()).poll());
 }

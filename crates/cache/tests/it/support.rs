@@ -1,6 +1,7 @@
 //! What the tests share: calls, a layer around them, and a scripted service.
 
 use std::{
+    fmt::Debug,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -9,7 +10,7 @@ use std::{
 };
 
 use tokio::time::sleep;
-use tower::{Service, service_fn};
+use tower::{Service, ServiceExt, service_fn};
 use tower_bedrock_cache::{CacheLayer, Key};
 use tower_bedrock_core::{Answer, BoxError, Fault, FaultKind, Invocation, Target, TokenUsage};
 
@@ -38,6 +39,14 @@ pub(crate) fn builder() -> Builder {
 
 pub(crate) fn layer(builder: Builder) -> CacheLayer<KeyOf, BytesOf, String> {
     builder.build().unwrap()
+}
+
+/// Makes a call when the service is ready for it.
+pub(crate) async fn ask<S>(service: &mut S, call: Call) -> Result<S::Response, S::Error>
+where
+    S: Service<Call, Error: Debug>,
+{
+    service.ready().await.unwrap().call(call).await
 }
 
 pub(crate) fn secs(secs: u64) -> Duration {
