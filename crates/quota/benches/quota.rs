@@ -71,7 +71,7 @@ fn pair(limiter: &Limiter, target: &Target, completion: &Completion) {
 fn counted(name: &str, mut call: impl FnMut()) -> String {
     call();
     let counts = allocation_counter::measure(call);
-    format!("{name}, {} allocations", counts.count_total)
+    format!("{name} ({} allocations)", counts.count_total)
 }
 
 fn pairs(c: &mut Criterion) {
