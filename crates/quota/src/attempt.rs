@@ -6,16 +6,19 @@ use crate::time::{Time, nanos};
 /// answered when it begins, so streams are counted apart.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct AttemptTimes {
-    whole: Median,
-    streams: Median,
+    whole: Spread,
+    streams: Spread,
     answers: u64,
 }
 
-/// A longer answer lifts it by a tenth, a shorter one lowers it by as much, so that it rests at the median;
-/// from half a minute to a second it takes 36 of them.
+/// Mean and mean deviation of times, with the weights that TCP gives to round trips ([RFC 6298], section 2): it
+/// follows a change either way within some thirty answers.
+///
+/// [RFC 6298]: https://www.rfc-editor.org/rfc/rfc6298#section-2
 #[derive(Clone, Copy, Debug, Default)]
-struct Median {
-    nanos: f64,
+struct Spread {
+    mean: f64,
+    deviation: f64,
     samples: u32,
 }
 
@@ -33,8 +36,13 @@ pub(crate) enum Answered {
 /// Before so many are known one slow answer could turn everybody away.
 const ENOUGH: u32 = 8;
 
-/// The share that one answer moves the median by, after the first few.
-const STEP: f64 = 0.1;
+/// How many deviations above the mean nearly every answer is: all of them where all times from none to a
+/// longest one are as likely, nine in ten where a few take much longer than most. TCP takes four, because to
+/// send once more is worse than to wait; a call turned away too early is as bad as one let through too late.
+const DEVIATIONS: f64 = 2.0;
+
+/// No answer counts for more than so many times the mean, so that one of minutes turns nobody away.
+const OUTLIER: f64 = 2.0;
 
 /// After the first ones, one answer in so many is timed: the clock costs as much as all the rest of an end.
 const SAMPLED: u64 = 16;
@@ -61,29 +69,29 @@ impl AttemptTimes {
         }
     }
 
-    /// What half of the answers take no longer than, in nanoseconds; zero while too few are known.
-    pub(crate) fn usual(&self, streaming: bool) -> u64 {
-        let median = if streaming { self.streams } else { self.whole };
-        if median.samples < ENOUGH {
+    /// What few answers take longer than, in nanoseconds; zero while too few are known.
+    pub(crate) fn nearly_all(&self, streaming: bool) -> u64 {
+        let times = if streaming { self.streams } else { self.whole };
+        if times.samples < ENOUGH {
             return 0;
         }
         // `as` saturates.
-        median.nanos as u64
+        (times.mean + DEVIATIONS * times.deviation) as u64
     }
 }
 
-impl Median {
+impl Spread {
     fn add(&mut self, nanos: u64) {
         let sample = nanos.max(1) as f64;
         self.samples = self.samples.saturating_add(1);
-        let step = 1.0 + (1.0 / f64::from(self.samples)).max(STEP);
         if self.samples == 1 {
-            self.nanos = sample;
-        } else if sample > self.nanos {
-            self.nanos = (self.nanos * step).min(sample);
-        } else {
-            self.nanos = (self.nanos / step).max(sample);
+            self.mean = sample;
+            self.deviation = sample / 2.0;
+            return;
         }
+        let error = sample.min(OUTLIER * self.mean) - self.mean;
+        self.deviation += (error.abs() - self.deviation) / 4.0;
+        self.mean += error / 8.0;
     }
 }
 
@@ -103,32 +111,45 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// How many answers it takes until the usual time is within a half of what answers take now.
-    fn follows(from: u64, to: u64) -> u64 {
-        let mut times = AttemptTimes::default();
-        let mut now = Time::ZERO;
-        let mut answer = |tenth: u64, usual: u64| {
-            let sent = now;
-            // From eight to twelve tenths of what is usual.
-            now = now.plus(usual * (8 + tenth % 5) / 10);
-            times.answered(Answered::Whole, sent, now);
-            times.usual(false)
-        };
-        for i in 0..2_000 {
+    /// Answers that take one of `tenths` of a second, one after the other; what is left for one after all of them.
+    fn after(times: &mut AttemptTimes, answers: u64, tenths: impl Fn(u64) -> u64) -> u64 {
+        let sent = Time::ZERO;
+        for i in 0..answers {
             // One in sixteen is timed, and all figures are to be among them.
-            answer(i / 16, from);
+            let ended = sent.plus(tenths(i / 16) * SECOND / 10);
+            times.answered(Answered::Whole, sent, ended);
         }
-        let close = to * 2 / 3..=to * 3 / 2;
-        (0..20_000)
-            .find(|i| close.contains(&answer(i / 16, to)))
-            .unwrap_or(u64::MAX)
+        times.nearly_all(false)
     }
 
     #[test]
-    fn what_is_usual_follows_in_either_direction() {
-        let (down, up) = (follows(30 * SECOND, SECOND), follows(SECOND, 30 * SECOND));
-        assert!(down <= 1_000, "{down}");
-        assert!(up <= 1_000, "{up}");
+    fn nine_in_ten_take_no_longer_and_not_much_is_added() {
+        // From one second to ten, all as likely; 37 goes through all of them.
+        let even = |i| 10 + i * 37 % 91;
+        for timed in 50..150 {
+            let left = after(&mut AttemptTimes::default(), 16 * timed, even);
+            assert!((75..=125).contains(&(left * 10 / SECOND)), "{left}");
+        }
+    }
+
+    #[test]
+    fn it_follows_in_either_direction() {
+        let around = |tenths: u64| move |i: u64| tenths * (8 + i % 5) / 10;
+        let mut times = AttemptTimes::default();
+        let slow = after(&mut times, 2_000, around(300));
+        assert!((30 * SECOND..45 * SECOND).contains(&slow), "{slow}");
+        let quick = after(&mut times, 600, around(10));
+        assert!((SECOND..2 * SECOND).contains(&quick), "{quick}");
+        let slow = after(&mut times, 600, around(300));
+        assert!((25 * SECOND..60 * SECOND).contains(&slow), "{slow}");
+    }
+
+    #[test]
+    fn one_of_minutes_turns_nobody_away() {
+        let mut times = AttemptTimes::default();
+        after(&mut times, 2_000, |_| 70);
+        let left = after(&mut times, 1, |_| 3_000);
+        assert!(left < 13 * SECOND, "{left}");
     }
 
     #[test]
@@ -141,6 +162,10 @@ mod tests {
         for _ in 0..1_000 {
             times.answered(Answered::Whole, Time::ZERO, at(1));
         }
-        assert!(times.usual(false) < 2 * SECOND, "{}", times.usual(false));
+        assert!(
+            times.nearly_all(false) < 2 * SECOND,
+            "{}",
+            times.nearly_all(false)
+        );
     }
 }

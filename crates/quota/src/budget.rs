@@ -204,7 +204,7 @@ impl Books<'_> {
 
     /// What a call's deadline must leave when its wait is over, in nanoseconds.
     pub(crate) fn attempt_time(&self, streaming: bool) -> u64 {
-        self.own.attempts.usual(streaming)
+        self.own.attempts.nearly_all(streaming)
     }
 
     /// The last thing to get out of the way of a call, were it the next.

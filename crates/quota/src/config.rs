@@ -105,10 +105,11 @@ impl LimiterBuilder {
     /// leaves that much, and is turned away at once where the forecast is later; one whose deadline leaves
     /// less to begin with is turned away although there is room.
     ///
-    /// Default: learnt, for the calls that wait: the median time from sent to answered of each key, once
-    /// eight answers are known; of streams, to their first content. A call let through with less than that is likelier to be paid for and thrown
-    /// away than to be answered. One that finds room at once goes at once, unless its deadline has passed:
-    /// it may be a quick one, and somebody has to find out when all get quicker.
+    /// Default: learnt, for the calls that wait: the mean time from sent to answered of each key and twice its
+    /// mean deviation, which some nine in ten answers keep to, once eight are known; of streams, to their first
+    /// content. A call let through with less than that may be paid for and thrown away. One that finds room at
+    /// once goes at once, unless its deadline has passed: it may be a quick one, and somebody has to find out
+    /// when all get quicker.
     pub const fn min_attempt_time(mut self, time: Duration) -> Self {
         self.config.min_attempt_time = Some(time);
         self

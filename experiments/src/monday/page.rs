@@ -142,10 +142,11 @@ fn findings(figures: &[(Who, Figures)]) -> String {
   The quota layer lets calls through in the order they came. The same preference can be had on purpose: with a
   quarter of the prompts, the shortest, in a higher priority class, {short} are answered, and of the costliest fifth of
   all calls {short_costliest} (in order: {fallback_costliest}).
-- **A longer queue answers no more.** Left at its defaults the quota layer makes a call wait for as long as its
-  deadline seems to allow: the median wait is {default_median}, and {default_wasted} of what is charged is for calls
-  whose client goes away before the answer is there. With at most five seconds of waiting the same quota answers more calls,
-  and the median is {quota_median}. Whoever sets deadlines does well to set `max_wait` far below them.
+- **A longer queue answers no more of the rush.** Left at its defaults the quota layer lets a call wait for as long as
+  its deadline allows, less the time that answers have been taking: {default_median} at the median, and {default} of the rush
+  are answered. With at most five seconds of waiting it is {quota}, and the median is {quota_median}. What the longer
+  queue buys is that its calls are answered when the rush is over; what it costs is that {default_wasted} of what is
+  charged is for calls whose client goes away first. Whoever sets long deadlines does well to set `max_wait` far below them.
 - **A second model doubles it.** The fallback layer knows both quotas and sends a call where there is room: {fallback}
   are answered, with {fallback_throttles} 429s an answer. Calling one model five times and then the other five times
   answers {both}, with {both_throttles}, and the wait doubles ({both_median} against {fallback_median} at the median)
@@ -163,6 +164,7 @@ fn findings(figures: &[(Who, Figures)]) -> String {
         quota_throttles = throttles(Who::QuotaShortly),
         quota_vain = percent(Who::QuotaShortly, |rush| rush.sent_in_vain),
         quota_median = median(Who::QuotaShortly),
+        default = answered(Who::Quota),
         default_median = median(Who::Quota),
         default_wasted = percent(Who::Quota, |rush| rush.wasted),
         short = answered(Who::ShortFirst),
