@@ -15,7 +15,9 @@ use crate::time::Time;
 ///   pay for one another's: so many keep throttles below 1% of the calls whether one process uses the limit
 ///   or forty do. Drawn from half to one and a half of that, so that they don't all probe at once;
 /// - after three, where a storm took it to a twentieth of where it stood and it is not back at half of that:
-///   TCP's slow start (RFC 5681). Each probe that ends short of it halves what is taken for where it stood.
+///   TCP's slow start (RFC 5681). Each probe that ends short of it halves what is taken for where it stood. Where
+///   no level has held yet, only a storm that let nothing at all through counts: forty processes that begin
+///   together meet no storm but their small parts of one quota.
 ///
 /// **A probe** doubles the level every eight seconds until a 429. Where the calls let through show that there was more, the level stays at nineteen
 /// twentieths of their latest rate, on trial for a minute: some of it may have been credit that the service had
@@ -31,6 +33,9 @@ pub(crate) struct Learned {
     remembered: f64,
     /// Whether nothing was let through since, down to the least part of that.
     after_storm: bool,
+    /// Whether calls have ever gone at a level for a while. Until then it is where the first 429 came, which may be far
+    /// above the limit, or above this process's part of it.
+    has_held: bool,
     /// Calls that succeeded since the last congestion event, and those of them that pressed the limit.
     succeeded: u32,
     pressed: u32,
@@ -84,15 +89,16 @@ const TRIAL: f64 = 60.0 * SECOND;
 const SECOND: f64 = 1_000_000_000.0;
 
 impl Learned {
-    /// The first congestion event: a limit is met at `level`, or a declared one turns out too high. The call
-    /// asked for `amount`.
-    pub(crate) fn first(level: f64, amount: u64, period: u64, now: Time) -> Self {
+    /// The first congestion event: a limit is met at `level`, which calls may have gone at for a while, or a
+    /// declared one turns out too high. The call asked for `amount`.
+    pub(crate) fn first(level: f64, has_held: bool, amount: u64, period: u64, now: Time) -> Self {
         Self {
             period: period as f64,
             level: at_least_one(level * (1.0 - SHRINK)),
             aim: 0.0,
             remembered: level,
             after_storm: false,
+            has_held,
             succeeded: 0,
             pressed: 0,
             last_event: now,
@@ -131,7 +137,12 @@ impl Learned {
             self.aim = 0.0;
         } else if self.succeeded < ENOUGH_CALLS {
             let least = self.remembered * LEAST_OF_REMEMBERED;
-            self.after_storm |= self.succeeded == 0 && self.level <= least;
+            let nothing_passed = if self.has_held {
+                self.succeeded == 0
+            } else {
+                self.accepted == 0.0
+            };
+            self.after_storm |= nothing_passed && self.level <= least;
             // This one counts too: it might as well have been let through.
             let accepted = self.accepted + amount as f64;
             let elapsed = now.since(self.throttling_since).max(1) as f64;
@@ -146,6 +157,7 @@ impl Learned {
             self.level = from * (1.0 - SHRINK);
             self.aim = 0.0;
             self.after_storm = false;
+            self.has_held = true;
             self.start_counting(now);
         }
         self.level = at_least_one(self.level);
@@ -276,4 +288,43 @@ impl Learned {
 /// A level below one call or one token a period would never be left again.
 const fn at_least_one(level: f64) -> f64 {
     level.max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const MINUTE: u64 = 60 * SECOND;
+
+    /// A level met at 600 calls a minute, of which one call got through and then nothing for a minute; what it
+    /// is after that, and after as long a time of calls every two seconds that all succeed.
+    fn after_a_minute_of_throttles(has_held: bool) -> (f64, f64) {
+        let at = |second: u64| Time::from_nanos(second * SECOND);
+        let mut learned = Learned::first(600.0, has_held, 1, MINUTE, at(100));
+        learned.succeeded(true, 1, at(101));
+        for second in 102..160 {
+            learned.throttled(learned.level(), 1, at(second), at(second));
+        }
+        let lowest = learned.level();
+        for second in (160..220).step_by(2) {
+            learned.succeeded(true, 1, at(second));
+        }
+        (lowest, learned.level())
+    }
+
+    #[test]
+    fn a_level_that_had_held_is_soon_looked_for_again() {
+        let (lowest, later) = after_a_minute_of_throttles(true);
+        assert!(lowest < 31.0, "{lowest}");
+        assert!(later > 4.0 * lowest, "{later}");
+    }
+
+    /// Where forty begin together, the rate at which each meets the limit is far above its part.
+    #[test]
+    fn one_that_never_held_is_not() {
+        let (lowest, later) = after_a_minute_of_throttles(false);
+        assert!(lowest < 31.0, "{lowest}");
+        assert!(later < 2.0 * lowest, "{later}");
+    }
 }

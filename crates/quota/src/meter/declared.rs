@@ -114,7 +114,7 @@ impl Declared {
         let from = (self.tally.used(self.declared) as f64).clamp(level / 2.0, level);
         match &mut self.learned {
             Some(learned) => learned.throttled(from, amount, sent, now),
-            None => self.learned = Some(Learned::first(from, amount, self.period, now)),
+            None => self.learned = Some(Learned::first(from, true, amount, self.period, now)),
         }
         self.keep_to_what_was_learnt();
     }

@@ -11,6 +11,8 @@ use crate::{learn::Learned, rate::Rate, time::Time, window::Bucket};
 pub(crate) struct Unknown {
     period: u64,
     rate: Rate,
+    /// When the first call went.
+    began: Option<Time>,
     pace: Option<Pace>,
 }
 
@@ -23,6 +25,9 @@ struct Pace {
 /// The share of a minute that a pace may run ahead: one second's.
 const SLACK: u64 = 60;
 
+/// A rate that calls went at for so many nanoseconds before the first 429 was no mere beginning.
+const A_WHILE: u64 = 10_000_000_000;
+
 /// The bucket drains this much the faster over a period this much the longer, so that a level of few calls
 /// is kept to its third decimal.
 const FINE: u64 = 1_000;
@@ -32,6 +37,7 @@ impl Unknown {
         Self {
             period,
             rate: Rate::default(),
+            began: None,
             pace: None,
         }
     }
@@ -76,6 +82,7 @@ impl Unknown {
     /// period.
     pub(crate) fn charge(&mut self, now: Time, amount: u64) -> u64 {
         self.rate.add(now, amount);
+        self.began.get_or_insert(now);
         let Some(pace) = &mut self.pace else {
             return 0;
         };
@@ -116,8 +123,9 @@ impl Unknown {
                 pace.bucket.charge(amount.min(pace.level()));
             }
             None => {
-                let learned =
-                    Learned::first(self.rate.per(self.period, now), amount, self.period, now);
+                let rate = self.rate.per(self.period, now);
+                let has_held = self.began.is_some_and(|began| now.since(began) > A_WHILE);
+                let learned = Learned::first(rate, has_held, amount, self.period, now);
                 let mut pace = Pace {
                     bucket: Bucket::new(self.period * FINE),
                     learned,
