@@ -6,7 +6,7 @@ use std::{
 
 use parking_lot::RwLock;
 
-/// The most keys that get labels of their own.
+/// The most keys that get labels of their own without having been reserved.
 pub(crate) const MAX_KEYS: usize = 256;
 
 /// What a key beyond [`MAX_KEYS`] is labelled with. A client can name as many models as it likes; a recorder
@@ -38,6 +38,13 @@ impl<K: Clone + Eq + Hash, H> Bounded<K, H> {
         known
             .or_else(|| self.other.get().cloned())
             .unwrap_or_else(|| self.insert(key, new))
+    }
+
+    /// Gives a key a place of its own, however many have one: it is the operator who names it, and not a client.
+    pub(crate) fn reserve(&self, key: &K, new: impl Fn(Option<&K>) -> H) -> Arc<H> {
+        let mut by_key = self.by_key.write();
+        let handles = by_key.entry(key.clone());
+        Arc::clone(handles.or_insert_with(|| Arc::new(new(Some(key)))))
     }
 
     #[cold]

@@ -142,14 +142,17 @@ impl HandleCache {
 
     /// Gives a target its place now.
     pub(crate) fn reserve(&self, target: &Target) {
-        self.get(target).register_faults(self.scope);
+        let handles = self.by_target.reserve(target, |target| self.new_of(target));
+        handles.register_faults(self.scope);
     }
 
     pub(crate) fn get(&self, target: &Target) -> Arc<Handles> {
-        self.by_target.get(target, |target| {
-            let (region, model) = names_of(target);
-            Handles::new(region, model, self.scope)
-        })
+        self.by_target.get(target, |target| self.new_of(target))
+    }
+
+    fn new_of(&self, target: Option<&Target>) -> Handles {
+        let (region, model) = names_of(target);
+        Handles::new(region, model, self.scope)
     }
 }
 

@@ -31,8 +31,8 @@ use crate::{
 /// # Labels
 ///
 /// The first 256 targets get labels of their own; later ones are labelled `other`, so that clients that name
-/// models cannot grow a recorder without limit. Name yours to [`with_targets`](Self::with_targets), so that theirs
-/// are among the first.
+/// models cannot grow a recorder without limit. Those that you name to [`with_targets`](Self::with_targets) have
+/// theirs, whoever was first.
 ///
 /// # Clone
 ///

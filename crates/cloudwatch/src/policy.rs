@@ -28,6 +28,7 @@ use std::{
 };
 
 use metrics::{Counter, Gauge, Histogram, Label};
+use parking_lot::Mutex;
 use tower_bedrock_core::Target;
 
 use crate::{
@@ -148,7 +149,7 @@ pub struct LimitLevel {
     pub limit: &'static str,
     /// What is used of it.
     pub used: u64,
-    /// What there is, as it is kept now.
+    /// What there is, as it is kept now; zero where nobody knows.
     pub of: u64,
 }
 
@@ -160,6 +161,8 @@ struct Quota {
     estimate_error: Histogram,
     debt: Gauge,
     waiting: Gauge,
+    /// By the limits that were known so far, which are a few.
+    utilization: Mutex<Vec<(&'static str, Gauge)>>,
 }
 
 impl<K: Clone + Eq + Hash> QuotaMetrics<K> {
@@ -178,7 +181,7 @@ impl<K: Clone + Eq + Hash> QuotaMetrics<K> {
     #[must_use]
     pub fn with_keys(self, keys: impl IntoIterator<Item = K>) -> Self {
         for key in keys {
-            self.quota(&key);
+            self.quotas.reserve(&key, |key| self.new_of(key));
         }
         self
     }
@@ -219,49 +222,70 @@ impl<K: Clone + Eq + Hash> QuotaMetrics<K> {
         }
     }
 
-    /// How a quota stands now: its limits where they are known, tokens used beyond, and calls that wait.
+    /// How a quota stands now: its limits, tokens used beyond, and calls that wait.
+    ///
+    /// A gauge keeps what it was last told. So does that of a limit nobody knows any more: it goes to zero, and so do
+    /// all of a quota that is told once more when it is gone, without levels.
     pub fn stands(&self, key: &K, levels: &[LimitLevel], debt: u64, waiting: u64) {
         let quota = self.quota(key);
         #[allow(clippy::cast_precision_loss)]
         let number = |number: u64| number as f64;
         quota.debt.set(number(debt));
         quota.waiting.set(number(waiting));
+        let mut utilization = quota.utilization.lock();
+        for (limit, gauge) in &*utilization {
+            let known = |level: &LimitLevel| level.limit == *limit && level.of > 0;
+            if !levels.iter().any(known) {
+                gauge.set(0.0);
+            }
+        }
         for level in levels.iter().filter(|level| level.of > 0) {
-            let mut labels = quota.labels.clone();
-            labels.push(Label::from_static_parts(table::LIMIT, level.limit));
             let percent = 100.0 * number(level.used) / number(level.of);
-            register_gauge(table::QUOTA_UTILIZATION, labels).set(percent);
+            let place = utilization
+                .iter()
+                .position(|(limit, _)| *limit == level.limit);
+            let place = place.unwrap_or_else(|| {
+                let mut labels = quota.labels.clone();
+                labels.push(Label::from_static_parts(table::LIMIT, level.limit));
+                let gauge = register_gauge(table::QUOTA_UTILIZATION, labels);
+                utilization.push((level.limit, gauge));
+                utilization.len() - 1
+            });
+            utilization[place].1.set(percent);
         }
     }
 
     fn quota(&self, key: &K) -> Arc<Quota> {
-        self.quotas.get(key, |key| {
-            let QuotaLabels {
-                model,
-                region,
-                route,
-            } = key.map_or(
-                QuotaLabels {
-                    model: OTHER,
-                    region: OTHER,
-                    route: OTHER,
-                },
-                self.describe,
-            );
-            let labels = vec![
-                Label::new(table::MODEL_ID, model.to_owned()),
-                Label::new(table::REGION, region.to_owned()),
-                Label::from_static_parts(table::ROUTE, route),
-            ];
-            Quota {
-                wait: register_histogram(table::QUOTA_WAIT, labels.clone()),
-                throttles: register_counter(table::QUOTA_THROTTLES, labels.clone()),
-                estimate_error: register_histogram(table::QUOTA_ESTIMATE_ERROR, labels.clone()),
-                debt: register_gauge(table::QUOTA_DEBT, labels.clone()),
-                waiting: register_gauge(table::QUOTA_WAITING, labels.clone()),
-                labels,
-            }
-        })
+        self.quotas.get(key, |key| self.new_of(key))
+    }
+
+    fn new_of(&self, key: Option<&K>) -> Quota {
+        let QuotaLabels {
+            model,
+            region,
+            route,
+        } = key.map_or(
+            QuotaLabels {
+                model: OTHER,
+                region: OTHER,
+                route: OTHER,
+            },
+            self.describe,
+        );
+        let labels = vec![
+            Label::new(table::MODEL_ID, model.to_owned()),
+            Label::new(table::REGION, region.to_owned()),
+            Label::from_static_parts(table::ROUTE, route),
+        ];
+        Quota {
+            wait: register_histogram(table::QUOTA_WAIT, labels.clone()),
+            throttles: register_counter(table::QUOTA_THROTTLES, labels.clone()),
+            estimate_error: register_histogram(table::QUOTA_ESTIMATE_ERROR, labels.clone()),
+            debt: register_gauge(table::QUOTA_DEBT, labels.clone()),
+            waiting: register_gauge(table::QUOTA_WAITING, labels.clone()),
+            utilization: Mutex::default(),
+            labels,
+        }
     }
 }
 

@@ -130,6 +130,88 @@ async fn the_breaker_and_a_quota_that_came_by_a_reload_are_there() {
     let limit = r#"Limit="requests_per_minute""#;
     let level = values(answer.text(), "QuotaUtilization", &[model, limit]);
     assert_eq!(level, [25.0], "{}", answer.text());
+
+    // It goes as it came.
+    let config = support::config(&fake.url(), &breaker);
+    let config = Config::parse(&config, &Flags::default()).unwrap();
+    gateway.handle.reload(config).unwrap();
+    let answer = scrape(&gateway).await;
+    let level = values(answer.text(), "QuotaUtilization", &[model, limit]);
+    assert_eq!(level, [0.0], "{}", answer.text());
+}
+
+/// Labels are bounded, and clients name what models they like.
+#[tokio::test]
+async fn models_of_the_configuration_have_their_own_labels_whoever_calls_first() {
+    const MODEL: &str = "amazon.nova-premier-v1";
+    const LITTLE: &str = "us.amazon.nova-pro-v2";
+    let fake = Fake::new().await;
+    let url = fake.url();
+    let chain = format!(
+        "{METRICS}[[fallback]]\nmodel = \"{MODEL}\"\nchain = [{{ model = \"{LITTLE}\", region = \"us-west-2\" }}]\n\
+         [[quota]]\nmodel = \"amazon.nova-sonic-v1\"\nrequests_per_minute = 9\n"
+    );
+    let gateway = Running::new(&fake, &chain).await;
+    let named = |text: &str, model: &str, region: &str| {
+        let labels = [
+            format!("ModelId=\"{model}\""),
+            format!("Region=\"{region}\""),
+        ];
+        values(text, "Requests", &labels.each_ref().map(String::as_str))
+    };
+    let before = scrape(&gateway).await;
+    for (model, region) in [
+        (MODEL, "us-east-1"),
+        (MODEL, "us-west-2"),
+        (LITTLE, "us-west-2"),
+        ("amazon.nova-sonic-v1", "us-east-1"),
+    ] {
+        assert_eq!(
+            named(before.text(), model, region),
+            [0.0],
+            "{model} {region}"
+        );
+    }
+    let errors = [
+        r#"ModelId="amazon.nova-premier-v1""#,
+        r#"Region="us-east-1""#,
+        r#"Fault="unavailable""#,
+    ];
+    assert_eq!(values(before.text(), "RequestErrors", &errors), [0.0]);
+
+    // A reload begins no count of strangers anew, and makes room for what it names.
+    fake.answer_all();
+    for n in 0..150 {
+        gateway
+            .post(&converse(&format!("acme.one-{n}")), support::BODY)
+            .await;
+    }
+    gateway
+        .handle
+        .reload(Config::parse(&support::config(&url, &chain), &Flags::default()).unwrap())
+        .unwrap();
+    for n in 0..150 {
+        gateway
+            .post(&converse(&format!("acme.two-{n}")), support::BODY)
+            .await;
+    }
+    let late = chain.replace(MODEL, "amazon.nova-late-v1");
+    gateway
+        .handle
+        .reload(Config::parse(&support::config(&url, &late), &Flags::default()).unwrap())
+        .unwrap();
+    for model in [MODEL, "amazon.nova-late-v1"] {
+        gateway.post(&converse(model), support::BODY).await;
+    }
+    let after = scrape(&gateway).await;
+    assert_eq!(named(after.text(), MODEL, "us-east-1"), [1.0]);
+    assert_eq!(
+        named(after.text(), "amazon.nova-late-v1", "us-east-1"),
+        [1.0]
+    );
+    let strangers = values(after.text(), "Requests", &[r#"ModelId="acme."#]);
+    assert!(strangers.len() < 256, "{}", strangers.len());
+    assert!(!values(after.text(), "Requests", &[r#"ModelId="other""#]).is_empty());
 }
 
 #[tokio::test]

@@ -242,6 +242,14 @@ impl<F, R, B, Q> StandardStack<F, R, B, Q> {
         self
     }
 
+    /// Goes on with the metrics of another stack, and so with the targets that have labels of their own.
+    #[cfg(feature = "config")]
+    pub(crate) fn with_metrics_of(mut self, other: &Self) -> Self {
+        self.fixed.request_metrics = other.fixed.request_metrics.clone();
+        self.fixed.attempt_metrics = other.fixed.attempt_metrics.clone();
+        self
+    }
+
     /// The layer in the fallback's slot.
     pub const fn fallback(&self) -> &F {
         &self.fallback

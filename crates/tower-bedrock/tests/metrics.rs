@@ -16,8 +16,8 @@ use metrics::set_default_local_recorder;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_bedrock::{
-    Answer, BoxError, Demand, Fault, FaultKind, HasTarget, Invocation, StandardStack, Target,
-    TokenUsage,
+    Answer, BoxError, Context, Demand, Fault, FaultKind, HasTarget, Invocation, StandardStack,
+    Target, TokenUsage,
     breaker::CircuitBreakerLayer,
     cloudwatch::{
         operations::{AlarmKind, Operations, Query},
@@ -202,6 +202,36 @@ async fn a_quota_in_use_is_seen_as_its_alarm_looks_for_it() {
         .map(|(n, v)| format!("{n}={v}"))
         .collect();
     assert!(gauge(&seen, &format!("{}{{{}}}", watched.name, labels.join(","))) > 0.0);
+}
+
+/// A gauge keeps what it was last told, so somebody has to tell it.
+#[tokio::test(start_paused = true)]
+async fn quotas_and_limits_that_are_gone_leave_no_level_behind() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = set_default_local_recorder(&recorder);
+    let table = |limits| LimitTable::new().with(QuotaPattern::any(), limits);
+    let requests = Limits::new().with_requests_per_minute(4);
+    let both = requests.with_tokens_per_minute(1_000);
+    let limiter = |limits| Limiter::builder().limits(table(limits)).build().unwrap();
+    let used = limiter(both);
+    let demand = Demand::new(500).with_max_output_tokens(0);
+    let (target, context) = (target(), Context::new());
+    let reserved = used.reserve(&target, &demand, &context).await;
+    let _reserved = reserved.unwrap();
+    let metrics = QuotaMetrics::new();
+    let levels = |limiter: &Limiter| {
+        metrics.look(limiter);
+        let seen = recorded(&snapshotter);
+        let quota =
+            "ModelId=anthropic.claude-sonnet-4-20250514-v1:0,Region=us-east-1,Route=cross-region";
+        ["requests_per_minute", "tokens_per_minute"]
+            .map(|limit| gauge(&seen, &format!("QuotaUtilization{{Limit={limit},{quota}}}")))
+    };
+    assert_eq!(levels(&used), [25.0, 50.0]);
+    used.set_limits(table(requests)).unwrap();
+    assert_eq!(levels(&used), [25.0, 0.0]);
+    assert_eq!(levels(&limiter(both)), [0.0, 0.0]);
 }
 
 /// The standard stack in trouble of every kind sends all that alarms look for, under the very names and dimensions.

@@ -66,6 +66,7 @@ impl file::File {
         };
         let clients = clients(self.client)?;
         let key = flags.listen.as_ref().map_or("listen", |_| "--listen");
+        let upstream = upstream(self.upstream, flags)?;
         let stack = StackConfig {
             retry: self.retry,
             breaker: self.breaker,
@@ -73,11 +74,11 @@ impl file::File {
             quota: self.quota,
             fallback: self.fallback,
             shares: shares(&clients),
+            regions: upstream.regions.iter().cloned().collect(),
         };
         // What they are built of is checked by building them.
         stack.build().map_err(InvalidConfig::of_stack)?;
         cached::layer(self.cache.as_ref()).map_err(InvalidConfig::of_cache)?;
-        let upstream = upstream(self.upstream, flags)?;
         let region = upstream.regions.default();
         let cloudwatch = self.cloudwatch.map(|file| cloudwatch(file, region));
         let config = Config {

@@ -53,16 +53,20 @@ mod breaker;
 mod fallback;
 mod quota;
 mod retry;
+mod targets;
 mod timeout;
 
 use serde::Deserialize;
 use tower_bedrock_breaker::CircuitBreakerLayer;
-use tower_bedrock_core::{BoxError, Tenant};
+use tower_bedrock_core::{BoxError, Region, Tenant};
 use tower_bedrock_fallback::FallbackLayer;
 use tower_bedrock_quota::QuotaLayer;
 use tower_bedrock_retry::RetryLayer;
 
-use crate::{StandardStack, metrics::RetryMetrics};
+use crate::{
+    StandardStack,
+    metrics::{QuotaMetrics, RetryMetrics},
+};
 
 pub use self::{
     breaker::BreakerConfig,
@@ -93,6 +97,10 @@ pub struct StackConfig {
     /// in the file under this name, since who the tenants are is the application's to know.
     #[serde(skip)]
     pub shares: Vec<(Tenant, u32)>,
+    /// The Regions that calls name, where the application knows them. The models that this configuration names have
+    /// labels of their own in metrics then, from the beginning, whatever models are called first.
+    #[serde(skip)]
+    pub regions: Vec<Region>,
 }
 
 /// A standard stack from a configuration. All its layers are there whatever the configuration says, so that it is
@@ -146,6 +154,7 @@ impl StackConfig {
             retry: (self.retry == previous.retry).then(|| stack.retry().clone()),
             breaker: (self.breaker == previous.breaker).then(|| stack.breaker().clone()),
             quota: keep_quota.then(|| stack.quota().clone()),
+            stack: Some(stack),
         })?;
         if keep_quota && self.quota != previous.quota {
             let of_quota = || InvalidSection::of("[quota]");
@@ -159,7 +168,8 @@ impl StackConfig {
         Ok(rebuilt)
     }
 
-    fn build_with(&self, kept: Kept) -> Result<ConfiguredStack, InvalidSection> {
+    fn build_with(&self, kept: Kept<'_>) -> Result<ConfiguredStack, InvalidSection> {
+        let targets = targets::named(self);
         let retry = match kept.retry {
             Some(retry) => retry,
             None => self.retry.build().map_err(InvalidSection::of("retry"))?,
@@ -174,7 +184,9 @@ impl StackConfig {
         let quota = match kept.quota {
             Some(quota) => quota,
             None => {
-                quota::build(&self.quota, &self.shares).map_err(InvalidSection::of("[quota]"))?
+                let metrics = QuotaMetrics::new().with_targets(&targets);
+                quota::build(&self.quota, &self.shares, metrics)
+                    .map_err(InvalidSection::of("[quota]"))?
             }
         };
         let headroom = (breaker.handle(), quota.limiter().clone());
@@ -186,19 +198,25 @@ impl StackConfig {
             .build()
             .map_err(InvalidSection::of("timeout"))?;
         let stack = StandardStack::new().map_err(InvalidSection::of("defaults"))?;
-        Ok(stack
+        let stack = stack
             .with_fallback(fallback)
             .with_retry(retry)
             .with_breaker(breaker)
             .with_quota(quota)
             .with_attempt_timeout(attempt)
-            .with_request_timeout(request))
+            .with_request_timeout(request);
+        let stack = match kept.stack {
+            Some(previous) => stack.with_metrics_of(previous),
+            None => stack,
+        };
+        Ok(stack.with_targets(targets))
     }
 }
 
-/// Layers of an earlier stack, with their state.
+/// An earlier stack, and those of its layers whose state is kept.
 #[derive(Default)]
-struct Kept {
+struct Kept<'a> {
+    stack: Option<&'a ConfiguredStack>,
     retry: Option<RetryLayer<RetryMetrics>>,
     breaker: Option<CircuitBreakerLayer>,
     quota: Option<QuotaLayer>,

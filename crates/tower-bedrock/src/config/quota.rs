@@ -27,11 +27,15 @@ pub struct QuotaConfig {
 /// What each tenant's share of a quota is in proportion to.
 pub(super) type Shares = [(Tenant, u32)];
 
-pub(super) fn build(quotas: &[QuotaConfig], shares: &Shares) -> Result<QuotaLayer, BoxError> {
+pub(super) fn build(
+    quotas: &[QuotaConfig],
+    shares: &Shares,
+    metrics: QuotaMetrics,
+) -> Result<QuotaLayer, BoxError> {
     let mut limiter = Limiter::builder()
         .limits(limits(quotas)?)
         .burndown(burndown(quotas)?)
-        .observe(QuotaMetrics::new())
+        .observe(metrics)
         // Without a `[[quota]]` nobody has asked for calls to wait.
         .learn(!quotas.is_empty());
     for (tenant, share) in shares {

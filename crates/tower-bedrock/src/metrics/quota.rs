@@ -1,3 +1,6 @@
+use std::{collections::HashSet, sync::Arc};
+
+use parking_lot::Mutex;
 use tokio::time::{Duration, MissedTickBehavior, interval};
 use tower_bedrock_cloudwatch::policy::{LimitLevel, QuotaLabels, QuotaMetrics as Handles};
 use tower_bedrock_core::Target;
@@ -13,6 +16,8 @@ use tower_bedrock_quota::{
 #[derive(Clone, Debug)]
 pub struct QuotaMetrics {
     handles: Handles<QuotaKey>,
+    /// The quotas that were there at the last look.
+    seen: Arc<Mutex<HashSet<QuotaKey>>>,
 }
 
 impl QuotaMetrics {
@@ -21,6 +26,7 @@ impl QuotaMetrics {
     pub fn new() -> Self {
         Self {
             handles: Handles::new(labels),
+            seen: Arc::default(),
         }
     }
 
@@ -31,12 +37,24 @@ impl QuotaMetrics {
         let keys = targets.into_iter().map(QuotaKey::of);
         Self {
             handles: self.handles.with_keys(keys),
+            ..self
         }
     }
 
-    /// Records how full every quota of a limiter is, how much debt it has, and how many calls wait.
+    /// Records how full every quota of a limiter is, how much debt it has, and how many calls wait. The gauges of one
+    /// that was there at the last look, and is not any more, go to zero.
+    ///
+    /// To be given one limiter, or the one that has taken its place.
     pub fn look(&self, limiter: &Limiter) {
-        for snapshot in limiter.snapshots() {
+        let snapshots = limiter.snapshots();
+        let keys = snapshots.iter().map(|snapshot| snapshot.key.clone());
+        let keys: HashSet<_> = keys.collect();
+        let mut seen = self.seen.lock();
+        for gone in seen.difference(&keys) {
+            self.handles.stands(gone, &[], 0, 0);
+        }
+        *seen = keys;
+        for snapshot in snapshots {
             let levels = [
                 level(Limit::RequestsPerMinute, snapshot.requests_per_minute),
                 level(Limit::TokensPerMinute, snapshot.tokens_per_minute),
