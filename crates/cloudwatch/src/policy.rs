@@ -10,7 +10,7 @@
 //!
 //! let metrics = TargetMetrics::new();
 //! let target = Target::parse("us-east-1", "amazon.nova-lite-v1:0")?;
-//! metrics.retry_delayed(&target, Duration::from_millis(250));
+//! metrics.retry_delayed(&target, 1, Duration::from_millis(250));
 //! # Ok::<(), tower_bedrock_core::InvalidTarget>(())
 //! ```
 //!
@@ -77,12 +77,16 @@ impl TargetMetrics {
         }
     }
 
-    /// An attempt beyond the first waits so long.
-    pub fn retry_delayed(&self, target: &Target, delay: Duration) {
+    /// Another attempt waits so long after the given one, counted from 1. A wait leaves an event in the span of the call
+    /// too.
+    pub fn retry_delayed(&self, target: &Target, attempt: u32, delay: Duration) {
         let handle = self.retries.get(target, |target| {
             register_histogram(table::RETRY_DELAY, labels_of(target))
         });
         handle.record(milliseconds(delay));
+        if !delay.is_zero() {
+            tracing::info!(bedrock.target = %target, attempt, ?delay, "waiting to retry");
+        }
     }
 
     /// A circuit breaker entered a state, which it calls `name`. `generation` counts its transitions: reports that

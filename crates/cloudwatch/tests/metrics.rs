@@ -430,7 +430,7 @@ async fn a_recorder_has_room_for_all_that_layers_label() {
         route: "on-demand",
     });
     for target in targets {
-        policies.retry_delayed(&target, Duration::ZERO);
+        policies.retry_delayed(&target, 1, Duration::ZERO);
         for state in ["closed", "open", "half_open", "forced_open", "disabled"] {
             policies.breaker_entered(&target, BreakerState::Open, state, 1);
         }

@@ -11,7 +11,7 @@ use std::{
 use tower::{Layer, ServiceExt, service_fn};
 use tower_bedrock_cloudwatch::{
     TraceLayer,
-    policy::{QuotaLabels, QuotaMetrics},
+    policy::{QuotaLabels, QuotaMetrics, TargetMetrics},
 };
 use tower_bedrock_core::{
     Answer, BoxError, Context, Demand, Fault, FaultKind, HasCompletion, Invocation, Target,
@@ -115,7 +115,7 @@ async fn a_failed_attempt_leaves_one_event_that_the_usual_query_finds() {
 }
 
 #[test]
-fn a_wait_for_quota_is_an_event_in_the_span_of_the_call() {
+fn waits_are_events_in_the_span_of_the_call() {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
@@ -126,23 +126,33 @@ fn a_wait_for_quota_is_an_event_in_the_span_of_the_call() {
         region: "us-east-1",
         route: "cross-region",
     };
+    let target = Target::parse("us-east-1", "us.amazon.nova-lite-v1:0").unwrap();
+    let times = [Duration::ZERO, Duration::from_millis(250)];
     tracing::subscriber::with_default(subscriber, || {
-        let metrics = QuotaMetrics::<&str>::new(labels);
+        let quota = QuotaMetrics::<&str>::new(labels);
+        let metrics = TargetMetrics::new();
         let span = tracing::info_span!("bedrock.request");
-        span.in_scope(|| metrics.admitted(&"quota", Duration::ZERO));
-        span.in_scope(|| metrics.admitted(&"quota", Duration::from_millis(250)));
+        let _entered = span.enter();
+        for time in times {
+            quota.admitted(&"quota", time);
+            metrics.retry_delayed(&target, 1, time);
+        }
     });
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let waits: Vec<_> = log.lines().collect();
-    let [wait] = waits[..] else {
-        panic!("only the one that waited: {log}");
+    let [for_quota, to_retry] = waits[..] else {
+        panic!("only those that waited: {log}");
     };
-    assert!(
-        wait.contains("bedrock.request") && wait.contains("waited for quota"),
-        "{wait}"
-    );
-    assert!(
-        wait.contains("waited=250ms") && wait.contains("cross-region"),
-        "{wait}"
-    );
+    for (line, expected) in [
+        (
+            for_quota,
+            ["waited for quota", "waited=250ms", "cross-region"],
+        ),
+        (to_retry, ["waiting to retry", "delay=250ms", "attempt=1"]),
+    ] {
+        assert!(line.contains("bedrock.request"), "{line}");
+        for expected in expected {
+            assert!(line.contains(expected), "{expected} in {line}");
+        }
+    }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tower_bedrock_cloudwatch::policy::TargetMetrics;
 use tower_bedrock_retry::{Failure, Observer};
 
-/// Records how long attempts beyond the first wait. An observer for a retry layer.
+/// Records how long attempts beyond the first wait, and tells it by an event in the call's span. An observer for a retry layer.
 ///
 /// # Clone
 ///
@@ -23,6 +23,9 @@ impl RetryMetrics {
 
 impl Observer for RetryMetrics {
     fn will_retry(&self, failure: &Failure<'_>, delay: Duration) {
-        self.metrics.retry_delayed(failure.target, delay);
+        let Failure {
+            target, attempt, ..
+        } = *failure;
+        self.metrics.retry_delayed(target, attempt, delay);
     }
 }
