@@ -96,7 +96,8 @@ async fn an_answer_larger_than_what_is_kept_is_streamed() {
 #[tokio::test]
 async fn a_head_and_a_body_that_do_not_come_are_not_waited_for() {
     let mut fake = Fake::new().await;
-    let more = "[server]\nidle_timeout = \"50ms\"\nbody_timeout = \"50ms\"";
+    // A slow machine may take a while to read a head that is there.
+    let more = "[server]\nidle_timeout = \"1s\"\nbody_timeout = \"50ms\"";
     let gateway = Running::new(&fake, more).await;
 
     let mut idle = connect(&gateway, "").await;

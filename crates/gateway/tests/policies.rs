@@ -194,10 +194,14 @@ async fn an_open_breaker_answers_at_once() {
 }
 
 #[tokio::test]
-async fn a_stream_has_so_long_for_its_first_content() {
+async fn a_stream_has_so_long_for_its_first_content_and_then_all_the_time() {
     let mut fake = Fake::new().await;
-    let gateway = Running::new(&fake, "[timeout]\nfirst_event = \"50ms\"\n").await;
+    // Long enough for a slow machine to connect in.
+    let gateway = Running::new(&fake, "[timeout]\nfirst_event = \"2s\"\n").await;
     let whole = frames::Whole::converse();
+    let (begun, mut with_content) = gateway
+        .begin(&mut fake, CONVERSE_STREAM, &whole.begun())
+        .await;
     let (response, mut call) = gateway
         .begin(&mut fake, CONVERSE_STREAM, &whole.opening)
         .await;
@@ -206,14 +210,10 @@ async fn a_stream_has_so_long_for_its_first_content() {
     assert_eq!(told(&answer), ["1", "", "", ""]);
     call.closed().await;
 
-    // One that has begun has time.
-    let (response, mut call) = gateway
-        .begin(&mut fake, CONVERSE_STREAM, &whole.begun())
-        .await;
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    call.chunk(&whole.closing).await;
-    call.end_stream().await;
-    assert_eq!(read(response).await.unwrap().body, whole.bytes());
+    // The one that had begun is older than that.
+    with_content.chunk(&whole.closing).await;
+    with_content.end_stream().await;
+    assert_eq!(read(begun).await.unwrap().body, whole.bytes());
 }
 
 #[tokio::test]
