@@ -44,6 +44,9 @@ async fn start(cli: Cli) -> Result<(), BoxError> {
     };
     let message = ready_message(&config, gateway.address(), gateway.sim_address());
     // Nobody may be reading.
+    if let Some(metrics) = gateway.metrics_address() {
+        let _ = writeln!(stdout(), "Metrics are read at http://{metrics}/metrics");
+    }
     let _ = writeln!(stdout(), "{message}");
     let shutdown = async {
         signals.next().await;

@@ -9,6 +9,7 @@
 
 pub mod fake;
 pub mod frames;
+pub mod program;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -24,6 +25,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tokio::{runtime, sync::oneshot, task::JoinHandle, time::timeout};
 
 pub use fake::{Call, Fake};
+pub use program::Program;
 
 pub const MODEL: &str = "us.anthropic.claude-sonnet-4-20250514-v1:0";
 pub const CONVERSE: &str = "/model/us.anthropic.claude-sonnet-4-20250514-v1%3A0/converse";
