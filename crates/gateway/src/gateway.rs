@@ -24,6 +24,7 @@ use crate::{
     sim::Sim,
     telemetry::{RecorderError, Telemetry},
     tls::{self, Acceptor},
+    trace::TraceHeaders,
     upstream::{Endpoint, InvalidToken, Limits, Signer, Upstream},
 };
 
@@ -135,12 +136,14 @@ impl Gateway {
         };
         let budget = Budget::new(config.server.max_buffered_bytes);
         let limits = Limits::of(&config.server);
-        let upstream = Upstream::with_limits(endpoint, signer, limits, budget.clone())
-            .map_err(StartError::Certificates)?;
+        let trace = config.otlp.as_ref().map(|_| TraceHeaders::new());
+        let upstream =
+            Upstream::with_limits(endpoint, signer, limits, budget.clone(), trace.clone())
+                .map_err(StartError::Certificates)?;
         // The layers of the stack register with it.
         let mut telemetry = Telemetry::install(&config)?;
         let draining = Arc::new(AtomicBool::new(false));
-        let handler = Handler::new(&config, budget, upstream.clone())?;
+        let handler = Handler::new(&config, budget, upstream.clone(), trace)?;
         let router = router(handler.clone(), upstream, Arc::clone(&draining));
 
         let tls = config.tls.as_ref().map(tls::load).transpose()?;

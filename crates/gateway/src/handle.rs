@@ -56,7 +56,7 @@ impl Handle {
     /// Reads the certificate and its key, so it blocks for as long as that takes.
     ///
     /// Returns the sections that differ from those the gateway was started with and take a restart: `listen`,
-    /// `upstream`, `server`, `metrics`, `cloudwatch`, and `tls` where there is one in only one of the two.
+    /// `upstream`, `server`, `metrics`, `cloudwatch`, `otlp`, and `tls` where there is one in only one of the two.
     ///
     /// # Errors
     ///
@@ -77,6 +77,7 @@ impl Handle {
             ("server", config.server != started_with.server),
             ("metrics", config.metrics != started_with.metrics),
             ("cloudwatch", config.cloudwatch != started_with.cloudwatch),
+            ("otlp", config.otlp != started_with.otlp),
         ];
         let differ = differences.into_iter().filter(|(_, differ)| *differ);
         Ok(differ.map(|(section, _)| section).collect())

@@ -30,9 +30,10 @@ use crate::{
     reply,
     request_id::RequestId,
     route::Route,
-    scope,
+    scope, server_span,
     stack::Stack,
     told::{self, Served},
+    trace::TraceHeaders,
     upstream::{RawRequest, RawResponse, Upstream, UpstreamError, forwarded_request},
     wire_error::{REQUEST_ID, WireError},
 };
@@ -47,6 +48,7 @@ struct Inner {
     server: Server,
     budget: Budget,
     upstream: Upstream,
+    trace: Option<TraceHeaders>,
     policies: ArcSwap<Policies>,
 }
 
@@ -75,6 +77,7 @@ impl Handler {
         config: &Config,
         budget: Budget,
         upstream: Upstream,
+        trace: Option<TraceHeaders>,
     ) -> Result<Self, InvalidConfig> {
         let stack = Stack::new(config, &upstream)?;
         Ok(Self(Arc::new(Inner {
@@ -82,6 +85,7 @@ impl Handler {
             server: config.server.clone(),
             budget,
             upstream,
+            trace,
             policies: ArcSwap::from_pointee(Policies {
                 clients: Clients::new(&config.clients),
                 stack: Arc::new(stack),
@@ -111,8 +115,12 @@ impl Handler {
     pub(crate) async fn handle(self, request: Request<Body>) -> Response {
         let id = RequestId::new();
         let mut log = AccessLog::new(id.clone());
-        let span = tracing::info_span!("request", id = id.as_str());
-        let answer = self.0.answer(request, &mut log).instrument(span).await;
+        let span = server_span::new(&id, request.method());
+        if let Some(trace) = &self.0.trace {
+            trace.continue_in(&span, request.headers());
+        }
+        let answer = self.0.answer(request, &mut log);
+        let answer = answer.instrument(span.clone()).await;
         let mut response = match answer {
             Ok(mut answer) => {
                 log.set_answer(Answer::of(answer.status(), answer.headers()));
@@ -136,6 +144,7 @@ impl Handler {
                 response
             }
         };
+        server_span::answered(&span, response.status());
         let headers = response.headers_mut();
         headers.entry(REQUEST_ID).or_insert_with(|| id.to_header());
         response
@@ -167,6 +176,7 @@ impl Inner {
         match admitted.route {
             Route::PassThrough => {
                 log.set_operation("PassThrough");
+                server_span::routed("PassThrough");
                 let deadline = admitted.context.deadline();
                 let answer = self.pass_through(&admitted.region, parts, body);
                 match deadline {
@@ -177,6 +187,7 @@ impl Inner {
             Route::Operation(operation, model) => {
                 let target = Target::new(admitted.region, model);
                 log.set_operation(operation.as_str());
+                server_span::routed(operation.as_str());
                 log.set_target(target.clone());
                 let context = admitted.context.with_streaming(operation.is_streaming());
                 let call = invocation(operation, target.clone(), context, &parts, body)?;

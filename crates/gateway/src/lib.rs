@@ -46,11 +46,13 @@ mod request_id;
 mod route;
 mod scope;
 mod server;
+mod server_span;
 mod sim;
 mod stack;
 mod telemetry;
 mod tls;
 mod told;
+mod trace;
 mod upstream;
 mod wire_error;
 
@@ -61,6 +63,6 @@ pub use self::{
     cached::KeptResponse,
     gateway::{Gateway, StartError},
     handle::Handle,
-    telemetry::RecorderError,
+    telemetry::{RecorderError, Traces, TracesError},
     upstream::{Endpoint, InvalidToken, RawRequest, RawResponse, Signer, Upstream, UpstreamError},
 };

@@ -7,8 +7,9 @@ use std::{
 };
 
 use bedrock_gateway::{
-    Gateway, Handle,
+    Gateway, Handle, Traces,
     cli::{Cli, Command, ready_message},
+    config::Config,
     logging,
     signals::{ReloadSignals, StopSignals},
 };
@@ -33,7 +34,17 @@ async fn start(cli: Cli) -> Result<(), BoxError> {
     if cli.command == Some(Command::Check) {
         return Ok(writeln!(stdout(), "The configuration is valid.")?);
     }
-    logging::init(cli.log_format)?;
+    let traces = config.otlp.as_ref().map(Traces::new).transpose()?;
+    logging::init(cli.log_format, traces.as_ref())?;
+    let served = serve(cli, config).await;
+    if let Some(traces) = traces {
+        traces.shut_down().await;
+    }
+    served
+}
+
+/// Serves until a signal says otherwise.
+async fn serve(cli: Cli, config: Config) -> Result<(), BoxError> {
     let mut signals = StopSignals::listen()?;
     let mut signals_again = StopSignals::listen()?;
     let reload_signals = ReloadSignals::listen()?;

@@ -23,7 +23,7 @@ fn error(toml: &str) -> String {
 
 #[test]
 fn messages_name_the_key_the_value_and_what_is_accepted() {
-    let cases: [(&str, &[&str]); 39] = [
+    let cases: [(&str, &[&str]); 45] = [
         (
             "listen = \"localhost\"",
             &["listen = \"localhost\"", "127.0.0.1:8080"],
@@ -52,6 +52,33 @@ fn messages_name_the_key_the_value_and_what_is_accepted() {
         (
             "[cloudwatch]\nperiod = \"100ms\"",
             &["cloudwatch.period = 100ms", "\"1s\" to \"1h\""],
+        ),
+        (
+            "[otlp]\nendpoint = \"localhost:4318\"",
+            &["otlp.endpoint = \"localhost:4318\"", "http:// or https://"],
+        ),
+        (
+            "[otlp]\nendpoint = \"https://me:canary@collector\"",
+            &[
+                "otlp.endpoint = \"collector\"",
+                "OTEL_EXPORTER_OTLP_HEADERS",
+            ],
+        ),
+        (
+            "[otlp]\nendpoint = \"http://collector?key=canary\"",
+            &["otlp.endpoint = \"http://collector\" ", "a port and a path"],
+        ),
+        (
+            "[otlp]\nservice_name = \"\"",
+            &["otlp.service_name = \"\"", "1 to 64 bytes"],
+        ),
+        (
+            "[otlp]\nsample_ratio = 1.5",
+            &["otlp.sample_ratio = 1.5", "0.0 to 1.0"],
+        ),
+        (
+            "[otlp]\nprotocol = \"grpc\"",
+            &["line 2", "`protocol`", "`endpoint`"],
         ),
         (
             "[cloudwatch]\nregion = \"\"",

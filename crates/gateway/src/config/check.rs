@@ -13,7 +13,7 @@ use tower_bedrock_core::{Priority, Region, Tenant};
 use crate::{cached, telemetry};
 
 use super::{
-    Client, CloudWatch, Config, Flags, Metrics, Regions, Server, Upstream, UpstreamKind, file,
+    Client, CloudWatch, Config, Flags, Metrics, Otlp, Regions, Server, Upstream, UpstreamKind, file,
 };
 
 /// Why a configuration cannot be used.
@@ -26,8 +26,11 @@ const DEFAULT_SIM_LISTEN: &str = "127.0.0.1:9090";
 /// The port that OpenTelemetry gives exporters for Prometheus.
 const DEFAULT_METRICS_LISTEN: &str = "127.0.0.1:9464";
 const DEFAULT_NAMESPACE: &str = "GenAI/Application";
+/// The port that OpenTelemetry gives collectors for OTLP over HTTP.
+const DEFAULT_COLLECTOR: &str = "http://127.0.0.1:4318";
+const DEFAULT_SERVICE: &str = "bedrock-gateway";
 const DEFAULT_REGION: &str = "us-east-1";
-/// A client's name stands in every log line.
+/// A client's name stands in every log line, a service's in every trace.
 const MAX_NAME: usize = 64;
 const DEFAULT_SHARE: u32 = 1;
 /// The greatest weight that a quota's queue takes.
@@ -91,6 +94,7 @@ impl file::File {
             stack,
             cache: self.cache,
             metrics: self.metrics.map(metrics).transpose()?,
+            otlp: self.otlp.map(otlp).transpose()?,
         };
         config.check_listener(key, listen)?;
         Ok(config)
@@ -208,6 +212,45 @@ fn cloudwatch(file: file::CloudWatch, default: &Region) -> Result<CloudWatch, In
     Ok(config)
 }
 
+fn otlp(file: file::Otlp) -> Result<Otlp, InvalidConfig> {
+    let url = file.endpoint.as_deref().unwrap_or(DEFAULT_COLLECTOR);
+    let service_name = file.service_name.as_deref().unwrap_or(DEFAULT_SERVICE);
+    if !is_name(service_name) {
+        let key = "otlp.service_name";
+        return Err(InvalidConfig::value(key, service_name, &expected_name()));
+    }
+    let sample_ratio = file.sample_ratio.unwrap_or(1.0);
+    if !(0.0..=1.0).contains(&sample_ratio) {
+        let (key, expected) = ("otlp.sample_ratio", "0.0 to 1.0");
+        return Err(InvalidConfig::value(key, sample_ratio, expected));
+    }
+    Ok(Otlp {
+        endpoint: collector(url)?,
+        service_name: service_name.to_owned(),
+        sample_ratio,
+    })
+}
+
+fn collector(url: &str) -> Result<Uri, InvalidConfig> {
+    let uri: Uri = url.parse().unwrap_or_default();
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    let host = uri.authority().filter(|host| !host.host().is_empty());
+    if is_http && host.is_some_and(|host| !host.as_str().contains('@')) && uri.query().is_none() {
+        return Ok(uri);
+    }
+    let expected = "http:// or https://, a host, and perhaps a port and a path; a key for it goes into \
+                    OTEL_EXPORTER_OTLP_HEADERS";
+    // A query is where some keep a key.
+    let shown = without_password(url).split('?').next();
+    let shown = shown.unwrap_or_default();
+    Err(InvalidConfig::value("otlp.endpoint", shown, expected))
+}
+
+/// What stands before an '@' may be a password.
+fn without_password(url: &str) -> &str {
+    url.rsplit_once('@').map_or(url, |(_, host)| host)
+}
+
 /// The simulator takes whatever it is sent, so it is nobody else's business.
 fn sim_listen(text: Option<&str>) -> Result<SocketAddr, InvalidConfig> {
     let text = text.unwrap_or(DEFAULT_SIM_LISTEN);
@@ -234,9 +277,8 @@ fn endpoint(key: &str, url: &str, or: &str) -> Result<UpstreamKind, InvalidConfi
         }
         _ => {
             let expected = "http:// or https://, a host and perhaps a port, and nothing after it";
-            // What stands before an '@' may be a password.
-            let shown = url.split_once('@').map_or(url, |(_, host)| host);
-            Err(InvalidConfig::value(key, shown, &format!("{or}{expected}")))
+            let expected = format!("{or}{expected}");
+            Err(InvalidConfig::value(key, without_password(url), &expected))
         }
     }
 }
@@ -269,9 +311,8 @@ fn clients(clients: Vec<file::Client>) -> Result<Vec<Client>, InvalidConfig> {
                 priority,
                 share,
             } = client;
-            if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
-                let expected = format!("1 to {MAX_NAME} bytes without control characters");
-                return Err(InvalidConfig::value("client.name", name, &expected));
+            if !is_name(&name) {
+                return Err(InvalidConfig::value("client.name", name, &expected_name()));
             }
             if !seen.insert(name.clone()) {
                 let expected = "a name of its own for every client";
@@ -298,6 +339,14 @@ fn clients(clients: Vec<file::Client>) -> Result<Vec<Client>, InvalidConfig> {
             })
         })
         .collect()
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
+fn expected_name() -> String {
+    format!("1 to {MAX_NAME} bytes without control characters")
 }
 
 fn priority_of(client: &str, name: Option<&str>) -> Result<Priority, InvalidConfig> {

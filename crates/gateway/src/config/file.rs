@@ -24,6 +24,7 @@ pub(super) struct File {
     pub(super) cache: Option<CacheConfig>,
     pub(super) metrics: Option<Metrics>,
     pub(super) cloudwatch: Option<CloudWatch>,
+    pub(super) otlp: Option<Otlp>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,6 +49,14 @@ pub(super) struct CloudWatch {
     #[serde(with = "humantime_serde")]
     pub(super) period: Option<Duration>,
     pub(super) region: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Otlp {
+    pub(super) endpoint: Option<String>,
+    pub(super) service_name: Option<String>,
+    pub(super) sample_ratio: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -25,7 +25,10 @@ mod file;
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
-use http::uri::{Authority, Scheme};
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
 use serde::Deserialize;
 use tokio::time::Duration;
 use tower_bedrock::config::StackConfig;
@@ -56,6 +59,8 @@ pub struct Config {
     pub metrics: Option<Metrics>,
     /// `[cloudwatch]`. Without it, none are sent there.
     pub cloudwatch: Option<CloudWatch>,
+    /// `[otlp]`. Without it, no traces are sent, and those of callers are passed on as they are.
+    pub otlp: Option<Otlp>,
 }
 
 /// `[cache]`: answers that are kept, and when they are given again.
@@ -95,6 +100,22 @@ pub struct CloudWatch {
     pub period: Duration,
     /// `region`: the Region they are sent to. Default: the first of `upstream.regions`.
     pub region: Region,
+}
+
+/// `[otlp]`: traces sent to an OpenTelemetry collector, over HTTP as protobuf.
+///
+/// The gateway continues its callers' traces, and its calls to Bedrock are part of them. What sends is
+/// [`Traces`](crate::Traces): the program has it installed, and whoever embeds a [`Gateway`](crate::Gateway) does so.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Otlp {
+    /// `endpoint`: the collector's URL, below which `/v1/traces` takes them. Default `http://127.0.0.1:4318`.
+    pub endpoint: Uri,
+    /// `service_name`: what the gateway is called in traces. Default `bedrock-gateway`.
+    pub service_name: String,
+    /// `sample_ratio`: the share of traces that are sent, of those that begin here: 0.0 to 1.0. Default 1.0. A trace
+    /// that a caller has begun is sent where the caller has its part sent.
+    pub sample_ratio: f64,
 }
 
 /// `[tls]`: what clients check that they talk to the gateway.

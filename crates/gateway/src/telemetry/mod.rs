@@ -1,6 +1,7 @@
 //! Metrics of the layers: who gathers them, and who is given them.
 
 pub(crate) mod cloudwatch;
+mod otlp;
 mod prometheus;
 mod recorder;
 
@@ -10,7 +11,10 @@ use tokio::time::{Duration, MissedTickBehavior, interval};
 use tower_bedrock::metrics::QuotaMetrics;
 use tower_bedrock_cloudwatch::recorder::{CloudWatchSink, Stats, Worker};
 
-pub use self::recorder::RecorderError;
+pub use self::{
+    otlp::{Traces, TracesError},
+    recorder::RecorderError,
+};
 use self::{prometheus::Scrapes, recorder::Recorders};
 use crate::{config::Config, handle::Handle};
 

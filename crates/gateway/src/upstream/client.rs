@@ -1,4 +1,4 @@
-//! The HTTP client: connections to Bedrock, kept and reused.
+//! The HTTP client: connections to Bedrock and to collectors, kept and reused.
 
 use std::io;
 
@@ -15,8 +15,9 @@ use tower::{ServiceExt, timeout::Timeout, util::BoxCloneSyncService};
 use tower_bedrock_core::BoxError;
 
 /// The client. Clones share one pool.
-pub(super) type Client = HyperClient<Connector, Full<Bytes>>;
-type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
+pub(crate) type Client = HyperClient<Connector, Full<Bytes>>;
+pub(crate) type Connector =
+    BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
 
 /// What AWS's own SDKs allow for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
@@ -33,7 +34,7 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 /// # Errors
 ///
 /// The system's root certificates cannot be read. They are only asked for where `tls` is needed.
-pub(super) fn client(tls: bool, max_idle_connections: usize) -> io::Result<Client> {
+pub(crate) fn client(tls: bool, max_idle_connections: usize) -> io::Result<Client> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);

@@ -1,6 +1,6 @@
 //! The leaf of the stack: Bedrock's runtime over raw HTTP.
 
-mod client;
+pub(crate) mod client;
 mod credentials;
 mod endpoint;
 mod error;
@@ -30,6 +30,7 @@ use hyper::body::Incoming;
 use tokio::time::{Duration, Instant, timeout};
 use tower_bedrock_core::{BoxError, FaultKind, HasTarget, Invocation, Region, TokenUsage};
 use tower_service::Service;
+use tracing::Span;
 
 pub use self::{
     endpoint::Endpoint,
@@ -46,7 +47,7 @@ pub(crate) use self::{
     rewrite::BOUNDS,
 };
 use self::{headers::remove_hop_by_hop, request::Outgoing, stream::EventStream};
-use crate::{Operation, budget::Budget, config::Server};
+use crate::{Operation, budget::Budget, config::Server, trace::TraceHeaders};
 
 /// Bedrock's runtime over raw HTTP: bytes in, bytes out, signed for the target's Region.
 ///
@@ -92,6 +93,7 @@ struct Inner {
     signer: Signer,
     limits: Limits,
     budget: Budget,
+    trace: Option<TraceHeaders>,
 }
 
 /// What an [`Upstream`] allows itself.
@@ -129,7 +131,7 @@ impl Upstream {
     pub fn new(endpoint: Endpoint, signer: Signer) -> io::Result<Self> {
         let server = Server::default();
         let budget = Budget::new(server.max_buffered_bytes);
-        Self::with_limits(endpoint, signer, Limits::of(&server), budget)
+        Self::with_limits(endpoint, signer, Limits::of(&server), budget, None)
     }
 
     pub(crate) fn with_limits(
@@ -137,6 +139,7 @@ impl Upstream {
         signer: Signer,
         limits: Limits,
         budget: Budget,
+        trace: Option<TraceHeaders>,
     ) -> io::Result<Self> {
         Ok(Self(Arc::new(Inner {
             client: client::client(endpoint.is_tls(), limits.max_idle_connections)?,
@@ -144,6 +147,7 @@ impl Upstream {
             signer,
             limits,
             budget,
+            trace,
         })))
     }
 
@@ -216,6 +220,9 @@ impl Upstream {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
+        if let Some(trace) = &self.0.trace {
+            trace.write(&Span::current(), request.headers_mut());
+        }
         self.0.signer.sign(&mut request, region).await?;
         attempts.count();
 

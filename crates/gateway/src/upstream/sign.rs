@@ -1,6 +1,6 @@
 //! Who the gateway is to Bedrock.
 
-use std::{fmt, time::SystemTime};
+use std::{borrow::Cow, fmt, time::SystemTime};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sigv4::{
@@ -15,6 +15,8 @@ use super::{UpstreamError, credentials::CachedCredentials};
 
 /// SigV4's name for Bedrock.
 const SERVICE: &str = "bedrock";
+/// Headers that proxies may change on the way, besides those that the library knows of.
+const UNSIGNED: [&str; 2] = ["traceparent", "tracestate"];
 
 /// How requests are signed.
 #[derive(Debug)]
@@ -101,14 +103,16 @@ fn sign_v4(
     now: SystemTime,
 ) -> Result<(), BoxError> {
     let identity = credentials.into();
+    // The path is encoded once on the wire and once more in what is signed, as for every service but S3: the default.
+    let mut settings = SigningSettings::default();
+    let excluded = settings.excluded_headers.get_or_insert_default();
+    excluded.extend(UNSIGNED.map(Cow::Borrowed));
     let params = SigningParams::builder()
         .identity(&identity)
         .region(region.as_str())
         .name(SERVICE)
         .time(now)
-        // The path is encoded once on the wire and once more in what is signed, as for every service
-        // but S3: the default.
-        .settings(SigningSettings::default())
+        .settings(settings)
         .build()?
         .into();
     let headers = request
@@ -143,6 +147,9 @@ mod tests {
     fn request() -> Request<Bytes> {
         Request::post("http://localhost:9090/model/us.a.b%3A0/converse")
             .header("content-type", "application/json")
+            // Changed on the way, these break no signature.
+            .header("traceparent", "00-1-2-01")
+            .header("x-amzn-trace-id", "Root=1-2-3")
             .body(Bytes::from_static(b"{}"))
             .unwrap()
     }

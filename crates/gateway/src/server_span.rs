@@ -1,0 +1,31 @@
+//! The span of a request, with OpenTelemetry's attributes for HTTP servers: the outermost of a call's.
+
+use http::{Method, StatusCode};
+use tracing::{Span, field::Empty};
+
+use crate::request_id::RequestId;
+
+/// It lasts as long as the spans in it, and so to the end of a stream.
+pub(crate) fn new(id: &RequestId, method: &Method) -> Span {
+    tracing::info_span!(
+        "request",
+        id = id.as_str(),
+        otel.name = Empty,
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = method.as_str(),
+        http.response.status_code = Empty,
+    )
+}
+
+/// Names the span that is current after what is asked for. Paths have models' names in them, too many to group by.
+pub(crate) fn routed(operation: &'static str) {
+    Span::current().record("otel.name", operation);
+}
+
+pub(crate) fn answered(span: &Span, status: StatusCode) {
+    span.record("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+}
