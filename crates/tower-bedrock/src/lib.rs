@@ -52,6 +52,9 @@
 //! | `cloudwatch` | `cloudwatch` | somebody is on call; with what policies report as `metrics` |
 //! | [`timeout`] | always there | always: a model can hang |
 //!
+//! Work that may wait is for `queue` (feature `queue`): a worker around the stack that takes it up when there is
+//! headroom.
+//!
 //! `StandardStack` (feature `stack`, on by default) has all of them, in the order that its documentation
 //! explains; the module `config` (feature `config`) builds it from a file.
 //!
@@ -111,6 +114,9 @@ pub use tower_bedrock_cloudwatch as cloudwatch;
 #[doc(inline)]
 #[cfg(feature = "fallback")]
 pub use tower_bedrock_fallback as fallback;
+#[doc(inline)]
+#[cfg(feature = "queue")]
+pub use tower_bedrock_queue as queue;
 #[doc(inline)]
 #[cfg(feature = "quota")]
 pub use tower_bedrock_quota as quota;

@@ -1,0 +1,88 @@
+//! Work that may wait for Amazon Bedrock: accepted now, done when there is capacity, and out of people's way.
+//!
+//! ```
+//! use tower_bedrock_core::{Answer, BoxError, Demand, Invocation, Target};
+//! use tower_bedrock_queue::{MemoryQueue, Message, Worker, codec_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), BoxError> {
+//! # let bedrock = tower::service_fn(|call: Invocation<String>| async move {
+//! #     Ok::<_, BoxError>(Answer::new(call.input().to_uppercase()))
+//! # });
+//! let queue = MemoryQueue::new();
+//! queue.send(Message::new("greeting", "Say hello."));
+//!
+//! // A message becomes a request, and an answer the result that is kept.
+//! let target = Target::parse("us-east-1", "amazon.nova-lite-v1:0")?;
+//! let codec = codec_fn(
+//!     move |message: &Message| {
+//!         let prompt = String::from_utf8(message.body().to_vec())?;
+//!         let demand = Demand::new(prompt.len() as u64 / 4).with_max_output_tokens(200);
+//!         Ok(Invocation::new(target.clone(), prompt).with_demand(demand))
+//!     },
+//!     |answer: Answer<String>| Ok(answer.into_output().into()),
+//! );
+//! let worker = Worker::builder(queue.clone(), bedrock, codec)
+//!     .results(queue.clone())
+//! # ;
+//! # let (limiter, breaker) = ((), ());
+//! # let worker = worker
+//!     // Asked before work is taken: how people's calls leave quota and breaker.
+//!     .headroom((limiter, breaker))
+//!     .leave_tokens(20_000)
+//!     .build()?;
+//!
+//! // Yours to spawn; here it ends when the work does.
+//! let report = worker.run_until(queue.drained()).await;
+//! assert_eq!(report.answered, 1);
+//! assert_eq!(queue.result("greeting").unwrap(), "SAY HELLO.");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Out of people's way
+//!
+//! A [`Worker`] takes a message only when the stack's [`Headroom`](tower_bedrock_core::Headroom) says that a call
+//! like the latest one would be served at once, and asks again for each message before it is called for. Calls go
+//! out in the lowest priority, so that one which meets a quota's queue all the same stands behind everyone. What
+//! is held and finds no room goes back.
+//!
+//! # At least once, and paid for once
+//!
+//! A message comes again until it is settled. Its result is kept under its key before it is completed, so a
+//! message that comes again after that is not called for again. What is left is the moment between an answer's
+//! arrival and its being kept: a process that dies in it pays twice.
+//!
+//! # Poison
+//!
+//! A message that cannot be read, or that Bedrock refuses as invalid, is set aside at once; one that fails in
+//! other ways of its own, or takes its process down, after `max_attempts`. It keeps the name of its exception.
+//! Those behind it go on meanwhile. What is not its doing (throttles, outages, missing rights) never counts: see
+//! [`Verdict`].
+//!
+//! # Queues
+//!
+//! | queue | feature | for |
+//! |---|---|---|
+//! | [`MemoryQueue`] | always there | tests, and work that may be lost with its process |
+//!
+//! or your own: [`Queue`] has five methods, [`Results`] two.
+
+mod codec;
+mod line;
+mod memory;
+mod message;
+mod queue;
+mod verdict;
+mod wait;
+mod worker;
+
+pub use self::{
+    codec::{Codec, CodecFn, codec_fn},
+    line::{LeaseLost, LocalReceipt},
+    memory::MemoryQueue,
+    message::{Cause, DeadLetter, Delivery, Message},
+    queue::{Queue, Results},
+    verdict::Verdict,
+    worker::{InvalidConfig, Report, Worker, WorkerBuilder},
+};

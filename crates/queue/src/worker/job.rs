@@ -1,0 +1,244 @@
+//! What becomes of one delivery.
+
+use std::future::{Future, poll_fn};
+
+use bytes::Bytes;
+use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tower_bedrock_core::{BoxError, Fault, HasDemand, HasFault, HasTarget, Headroom, Priority};
+use tower_service::Service;
+
+use super::run::{Call, LOOK_AGAIN, Phase, Run, Settled};
+use crate::{
+    Cause, Codec, DeadLetter, Delivery, Message, Queue, Results, Verdict,
+    verdict::{FIRST_DELAY, MAX_DELAY, delay},
+};
+
+/// What is to become of a delivery.
+enum Outcome {
+    Answered,
+    Known,
+    GiveBack { after: Duration, counted: bool },
+    SetAside(DeadLetter),
+}
+
+/// Leases are renewed this often before they would run out: two renewals may fail.
+const BEATS: u32 = 3;
+
+/// How long a queue may take to be told of an outcome, and a store to take a result.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest time before a result is put again.
+const MAX_PUT_DELAY: Duration = Duration::from_secs(10);
+
+/// Turned away because the worker stops: by nothing of the message's own doing.
+const STOPPED: Outcome = Outcome::GiveBack {
+    after: Duration::ZERO,
+    counted: false,
+};
+
+impl<Q, S, C, R, H> Run<'_, Q, S, C, R, H>
+where
+    Q: Queue,
+    C: Codec,
+    C::Request: HasTarget + HasDemand,
+    C::Error: HasFault,
+    S: Service<C::Request, Response = C::Response, Error = C::Error> + Clone,
+    R: Results,
+    H: Headroom,
+{
+    pub(super) async fn job(&self, delivery: Delivery<Q::Receipt>) -> Settled {
+        let Delivery {
+            message,
+            receipt,
+            attempts,
+        } = delivery;
+        let outcome = tokio::select! {
+            outcome = self.work(&message, attempts) => outcome,
+            never = self.renew(&receipt) => match never {},
+        };
+        let queue = &self.worker.queue;
+        match outcome {
+            Outcome::Answered => {
+                settle("complete", queue.complete(receipt)).await;
+                Settled::Answered
+            }
+            Outcome::Known => {
+                settle("complete", queue.complete(receipt)).await;
+                Settled::Known
+            }
+            Outcome::GiveBack { after, counted } => {
+                settle("give back", queue.give_back(receipt, after, counted)).await;
+                Settled::GivenBack
+            }
+            Outcome::SetAside(why) => {
+                tracing::warn!(
+                    cause = why.cause.as_str(),
+                    attempts = why.attempts,
+                    "a message is set aside"
+                );
+                settle("set aside", queue.dead_letter(receipt, message, why)).await;
+                Settled::SetAside
+            }
+        }
+    }
+
+    /// Renews a lease for as long as it is polled.
+    async fn renew(&self, receipt: &Q::Receipt) -> std::convert::Infallible {
+        let visibility = self.worker.settings.visibility;
+        let beat = visibility / BEATS;
+        let mut beats = interval_at(Instant::now() + beat, beat);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beats.tick().await;
+            if let Err(error) = self.worker.queue.extend(receipt, visibility).await {
+                let error: BoxError = error.into();
+                tracing::warn!(%error, "a lease cannot be renewed");
+            }
+        }
+    }
+
+    async fn work(&self, message: &Message, attempts: u32) -> Outcome {
+        let worker = self.worker;
+        match worker.results.has(message.key()).await {
+            Ok(true) => return Outcome::Known,
+            Ok(false) => {}
+            Err(error) => {
+                let error: BoxError = error.into();
+                tracing::warn!(%error, "the results cannot be looked up");
+                let after = delay(attempts, None);
+                let counted = false;
+                return Outcome::GiveBack { after, counted };
+            }
+        }
+        if attempts > worker.settings.max_attempts {
+            // This one was not made.
+            let made = attempts - 1;
+            return Outcome::SetAside(DeadLetter::new(Cause::Abandoned, made));
+        }
+        let unreadable = || Outcome::SetAside(DeadLetter::new(Cause::Unreadable, attempts));
+        let Ok(mut request) = worker.codec.request(message) else {
+            return unreadable();
+        };
+        if let Some(context) = request.context_mut() {
+            *context = std::mem::take(context).with_priority(Priority::Batch);
+        }
+        if let Err(after) = self.hold(&request).await {
+            let counted = false;
+            return Outcome::GiveBack { after, counted };
+        }
+        let answered = async {
+            match self.call(request).await {
+                Ok(response) => Ok(worker.codec.result(message, response).await),
+                Err(error) => Err((error.fault(), worker.codec.detail(&error))),
+            }
+        };
+        let answered = tokio::select! {
+            biased;
+            answered = answered => answered,
+            () = self.reached(Phase::Stopping) => return STOPPED,
+        };
+        match answered {
+            Ok(Ok(result)) => self.put(message.key(), result).await,
+            Ok(Err(error)) => match Fault::find(error.as_ref()) {
+                Some(fault) => self.failed(fault, attempts, None),
+                None => unreadable(),
+            },
+            Err((fault, detail)) => self.failed(fault, attempts, detail),
+        }
+    }
+
+    /// Waits until there is headroom for a request; or answers how long it is to wait in the queue instead.
+    async fn hold(&self, request: &C::Request) -> Result<(), Duration> {
+        let call = Call {
+            target: request.target().clone(),
+            demand: request.demand(),
+            context: request.context().clone(),
+        };
+        let until = Instant::now() + self.worker.settings.max_hold;
+        loop {
+            if self.has_reached(Phase::Draining) {
+                return Err(Duration::ZERO);
+            }
+            let wait = self.time_to_serve(&call);
+            if wait.is_zero() {
+                self.served_at_once(call);
+                return Ok(());
+            }
+            // No wait would help. A fallback may, or the service says what is wrong.
+            if wait == Duration::MAX {
+                return Ok(());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if wait > left {
+                return Err(wait.clamp(FIRST_DELAY, MAX_DELAY));
+            }
+            tokio::select! {
+                () = self.reached(Phase::Draining) => {}
+                () = sleep(wait.min(LOOK_AGAIN)) => {}
+            }
+        }
+    }
+
+    async fn call(&self, request: C::Request) -> Result<C::Response, C::Error> {
+        let mut service = self.worker.service.clone();
+        poll_fn(|cx| service.poll_ready(cx)).await?;
+        service.call(request).await
+    }
+
+    fn failed(&self, fault: Fault, attempts: u32, detail: Option<Bytes>) -> Outcome {
+        let settings = &self.worker.settings;
+        let verdict = (settings.verdict)(&fault);
+        let last = attempts >= settings.max_attempts;
+        match verdict {
+            Verdict::Wait => Outcome::GiveBack {
+                after: delay(1, Some(&fault)),
+                counted: false,
+            },
+            Verdict::Attempt if !last => Outcome::GiveBack {
+                after: delay(attempts, Some(&fault)),
+                counted: true,
+            },
+            Verdict::Attempt | Verdict::SetAside => {
+                let why = DeadLetter::new(Cause::Fault(fault.kind()), attempts);
+                Outcome::SetAside(why.with_detail(detail))
+            }
+        }
+    }
+
+    /// Puts a result, as often as it takes. Meanwhile the message keeps its place, so that a store that fails
+    /// stops the line and not the money.
+    async fn put(&self, key: &str, result: Bytes) -> Outcome {
+        let mut delay = Duration::from_millis(100);
+        loop {
+            let put = self.worker.results.put(key, result.clone());
+            match timeout(SETTLE_TIMEOUT, put).await {
+                Ok(Ok(())) => return Outcome::Answered,
+                Ok(Err(error)) => {
+                    let error: BoxError = error.into();
+                    tracing::warn!(%error, "a result cannot be kept");
+                }
+                Err(_) => tracing::warn!("the store of results did not answer in time"),
+            }
+            if self.has_reached(Phase::Stopping) {
+                return STOPPED;
+            }
+            tokio::select! {
+                () = self.reached(Phase::Stopping) => {}
+                () = sleep(delay) => {}
+            }
+            delay = (delay * 2).min(MAX_PUT_DELAY);
+        }
+    }
+}
+
+/// Tells a queue of an outcome. Where that fails the lease runs out, and the message comes again.
+async fn settle<E: Into<BoxError>>(what: &str, told: impl Future<Output = Result<(), E>>) {
+    match timeout(SETTLE_TIMEOUT, told).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            let error: BoxError = error.into();
+            tracing::warn!(%error, what, "the queue cannot be told of an outcome");
+        }
+        Err(_) => tracing::warn!(what, "the queue did not answer in time"),
+    }
+}

@@ -1,0 +1,217 @@
+//! Taking: how much, and when.
+
+use std::{
+    future::{Future, pending},
+    pin::pin,
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use parking_lot::Mutex;
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant, sleep, timeout_at},
+};
+use tower_bedrock_core::{
+    BoxError, Context, Demand, HasDemand, HasFault, HasTarget, Headroom, Target,
+};
+use tower_service::Service;
+
+use super::{Report, Worker};
+use crate::{Codec, Delivery, Queue, Results};
+
+/// One run of a worker.
+pub(super) struct Run<'w, Q, S, C, R, H> {
+    pub(super) worker: &'w Worker<Q, S, C, R, H>,
+    phase: watch::Sender<Phase>,
+    /// The latest call there was headroom for: what the next one is expected to be like.
+    typical: Mutex<Option<Call>>,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Working,
+    /// What has not been called for goes back.
+    Draining,
+    /// So do the messages of calls under way.
+    Stopping,
+}
+
+/// What a headroom is asked about.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) target: Target,
+    pub(super) demand: Demand,
+    pub(super) context: Context,
+}
+
+/// How a delivery ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    Answered,
+    Known,
+    SetAside,
+    GivenBack,
+}
+
+/// How often a headroom is asked again: what people use changes, and so does what is forecast.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Between two receipts of nothing, in case that the queue does not wait by itself.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// The longest time before a queue that fails is asked again.
+const MAX_RECONNECT: Duration = Duration::from_secs(30);
+
+impl<'w, Q, S, C, R, H> Run<'w, Q, S, C, R, H>
+where
+    Q: Queue,
+    C: Codec,
+    C::Request: HasTarget + HasDemand,
+    C::Error: HasFault,
+    S: Service<C::Request, Response = C::Response, Error = C::Error> + Clone,
+    R: Results,
+    H: Headroom,
+{
+    pub(super) fn new(worker: &'w Worker<Q, S, C, R, H>) -> Self {
+        Self {
+            worker,
+            phase: watch::Sender::new(Phase::Working),
+            typical: Mutex::new(None),
+        }
+    }
+
+    pub(super) async fn until(self, stop: impl Future<Output = ()>) -> Report {
+        let settings = &self.worker.settings;
+        let mut report = Report::default();
+        let mut jobs = FuturesUnordered::new();
+        {
+            let mut stop = pin!(stop);
+            let mut taking = None;
+            loop {
+                let free = settings.concurrency - jobs.len();
+                if taking.is_none() && free > 0 {
+                    taking = Some(Box::pin(self.take(free)));
+                }
+                let taken = async {
+                    match &mut taking {
+                        Some(taking) => taking.await,
+                        None => pending().await,
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    () = &mut stop => break,
+                    Some(settled) = jobs.next() => report.count(settled),
+                    deliveries = taken => {
+                        taking = None;
+                        jobs.extend(deliveries.into_iter().map(|delivery| self.job(delivery)));
+                    }
+                }
+            }
+        }
+        self.phase.send_replace(Phase::Draining);
+        let drained = async {
+            while let Some(settled) = jobs.next().await {
+                report.count(settled);
+            }
+        };
+        // A deadline that is too far to be told is none.
+        let finished = match Instant::now().checked_add(settings.drain) {
+            Some(deadline) => timeout_at(deadline, drained).await.is_ok(),
+            None => {
+                drained.await;
+                true
+            }
+        };
+        if !finished {
+            self.phase.send_replace(Phase::Stopping);
+            while let Some(settled) = jobs.next().await {
+                report.count(settled);
+            }
+        }
+        report
+    }
+
+    /// Takes messages once there is headroom for the like of the latest call.
+    async fn take(&self, max: usize) -> Vec<Delivery<Q::Receipt>> {
+        let mut reconnect = IDLE;
+        loop {
+            self.room().await;
+            let visibility = self.worker.settings.visibility;
+            match self.worker.queue.receive(max, visibility).await {
+                Ok(deliveries) if !deliveries.is_empty() => return deliveries,
+                Ok(_) => {
+                    reconnect = IDLE;
+                    sleep(IDLE).await;
+                }
+                Err(error) => {
+                    let error: BoxError = error.into();
+                    tracing::warn!(%error, "the queue cannot be received from");
+                    reconnect = (reconnect * 2).min(MAX_RECONNECT);
+                    sleep(reconnect).await;
+                }
+            }
+        }
+    }
+
+    async fn room(&self) {
+        loop {
+            let typical = self.typical.lock().clone();
+            let wait = typical.map_or(Duration::ZERO, |call| self.time_to_serve(&call));
+            if wait.is_zero() {
+                return;
+            }
+            sleep(wait.min(LOOK_AGAIN)).await;
+        }
+    }
+
+    /// How long a call would wait that leaves to others what is theirs.
+    pub(super) fn time_to_serve(&self, call: &Call) -> Duration {
+        let Call {
+            target,
+            demand,
+            context,
+        } = call;
+        let demand = leaving(*demand, self.worker.settings.leave_tokens);
+        let headroom = &self.worker.headroom;
+        headroom.time_to_serve(target, &demand, context)
+    }
+
+    /// Takes note of a call that there was headroom for.
+    pub(super) fn served_at_once(&self, call: Call) {
+        *self.typical.lock() = Some(call);
+    }
+
+    pub(super) fn has_reached(&self, phase: Phase) -> bool {
+        *self.phase.borrow() >= phase
+    }
+
+    /// Waits for a phase, or one after it.
+    pub(super) async fn reached(&self, phase: Phase) {
+        // The sender is `self`, so there is one.
+        let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
+    }
+}
+
+/// A demand and so many tokens on top. On the output where that is bounded, because what is known of the input may
+/// be looked up in the content instead.
+fn leaving(demand: Demand, tokens: u64) -> Demand {
+    match demand.max_output_tokens() {
+        Some(output) => demand.with_max_output_tokens(output.saturating_add(tokens)),
+        None => {
+            Demand::new(demand.input_tokens().saturating_add(tokens)).with_content(demand.content())
+        }
+    }
+}
+
+impl Report {
+    const fn count(&mut self, settled: Settled) {
+        match settled {
+            Settled::Answered => self.answered += 1,
+            Settled::Known => self.known += 1,
+            Settled::SetAside => self.set_aside += 1,
+            Settled::GivenBack => self.given_back += 1,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The worker, in paused time.
+
+#![allow(clippy::unwrap_used)]
+
+mod faults;
+mod headroom;
+mod settings;
+mod stopping;
+mod support;
+mod working;
