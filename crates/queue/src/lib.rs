@@ -65,10 +65,13 @@
 //! | queue | feature | for |
 //! |---|---|---|
 //! | [`MemoryQueue`] | always there | tests, and work that may be lost with its process |
+//! | `EmbeddedQueue` | `embedded` | one machine: a file that survives the process |
 //!
 //! or your own: [`Queue`] has five methods, [`Results`] two.
 
 mod codec;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod line;
 mod memory;
 mod message;
@@ -77,6 +80,8 @@ mod verdict;
 mod wait;
 mod worker;
 
+#[cfg(feature = "embedded")]
+pub use self::embedded::{EmbeddedError, EmbeddedQueue, SetAside};
 pub use self::{
     codec::{Codec, CodecFn, codec_fn},
     line::{LeaseLost, LocalReceipt},

@@ -83,6 +83,26 @@ impl Line {
         Ok(())
     }
 
+    /// Whether a lease is good.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn check(&self, receipt: LocalReceipt) -> Result<(), LeaseLost> {
+        let lease = self.leases.get(&receipt.id);
+        let good = lease.is_some_and(|lease| lease.number == receipt.number);
+        if good { Ok(()) } else { Err(LeaseLost) }
+    }
+
+    /// Whether there may be a message to take, of those sent up to a place.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn is_ready(&self, now: Instant, end: Id) -> bool {
+        self.fresh < end || self.next_change().is_some_and(|at| at <= now)
+    }
+
+    /// Leaves out the places up to one, which are empty.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn skip_to(&mut self, end: Id) {
+        self.fresh = self.fresh.max(end);
+    }
+
     /// Ends a lease: what is to become of the message is for the holder to say.
     pub(crate) fn end(&mut self, receipt: LocalReceipt) -> Result<(), LeaseLost> {
         match self.leases.get(&receipt.id) {

@@ -1,0 +1,419 @@
+mod group;
+mod tables;
+
+use std::{fmt, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use redb::{Database, ReadTransaction, ReadableDatabase};
+use tokio::{
+    sync::Notify,
+    task::spawn_blocking,
+    time::{Duration, Instant},
+};
+
+use self::{group::Pending, tables::Tables};
+use crate::{
+    DeadLetter, Delivery, Message, Queue, Results,
+    line::{Id, LeaseLost, Line, LocalReceipt},
+    wait::until,
+};
+
+/// A durable queue in one file, for one machine: messages, results and what was set aside. On
+/// [redb](https://docs.rs/redb).
+///
+/// ```
+/// use tower_bedrock_queue::{EmbeddedQueue, Message};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("batch.queue");
+/// let queue = EmbeddedQueue::open(&path)?;
+/// assert!(queue.send(Message::new("a", "work")).await?);
+/// // The same work again: it is there already.
+/// assert!(!queue.send(Message::new("a", "work")).await?);
+/// assert_eq!(queue.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What is on disk when
+///
+/// Every method that changes something answers after an `fsync`: what was sent, kept, completed, set aside or
+/// attempted survives the process and the machine. Changes that come at once share one `fsync`, so many workers'
+/// messages cost little more than one's.
+///
+/// Leases and delays are in memory: the file is one process's at a time, so when it is opened nobody holds
+/// anything, and all that is left may be received at once. Attempts of a process that died count.
+///
+/// A key that is in the queue, or whose result is kept, is not added again. Results stay until they are
+/// [removed](Self::remove_result).
+///
+/// Its methods use Tokio's threads for blocking work, so they need a Tokio runtime.
+///
+/// # Clone
+///
+/// Clones are one queue. The file is closed when the last is dropped.
+#[derive(Clone)]
+pub struct EmbeddedQueue {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    database: Database,
+    pending: Pending,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    line: Line,
+    /// The place of the next message.
+    end: Id,
+    left: u64,
+}
+
+/// What was set aside.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SetAside {
+    /// The message.
+    pub message: Message,
+    /// Why, as [`Cause::as_str`](crate::Cause::as_str) names it.
+    pub cause: String,
+    /// How often it was attempted.
+    pub attempts: u32,
+    /// What the codec had to say.
+    pub detail: Option<Bytes>,
+}
+
+/// Why an embedded queue cannot do what it is asked to.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmbeddedError {
+    /// The file cannot be read or written, or another process has it.
+    #[error("the queue's file: {0}")]
+    Store(#[source] Arc<redb::Error>),
+    /// The file was written by another version of this program.
+    #[error("the queue's file is of another version")]
+    Version,
+    /// The message is another's by now.
+    #[error(transparent)]
+    LeaseLost(#[from] LeaseLost),
+    /// The runtime stopped before it was done.
+    #[error("the runtime stopped")]
+    Stopped,
+}
+
+impl EmbeddedQueue {
+    /// Opens a queue's file, or makes a new one. Blocks: after a crash for as long as it takes to look the file
+    /// through.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::Store`] where the file cannot be had, is no queue's, or is another process's at the
+    /// moment; [`EmbeddedError::Version`] where it is of another version.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, EmbeddedError> {
+        let database = Database::create(path)?;
+        let transaction = database.begin_write()?;
+        if !Tables::claim(&transaction)? {
+            return Err(EmbeddedError::Version);
+        }
+        let state = {
+            let tables = Tables::open(&transaction)?;
+            State {
+                line: Line::default(),
+                end: tables.end()?,
+                left: tables.len()?,
+            }
+        };
+        transaction.commit()?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                database,
+                pending: Pending::default(),
+                state: Mutex::new(state),
+                changed: Notify::new(),
+            }),
+        })
+    }
+
+    /// Adds a message at the end. Answers whether it is new: not in the queue, and without a result.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::Store`].
+    pub async fn send(&self, message: Message) -> Result<bool, EmbeddedError> {
+        Ok(self.send_all(vec![message]).await? == 1)
+    }
+
+    /// Adds messages at the end, all or none. Answers how many are new.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::Store`].
+    pub async fn send_all(&self, messages: Vec<Message>) -> Result<usize, EmbeddedError> {
+        let shared = Arc::clone(&self.shared);
+        let write = self.shared.write(move |tables| {
+            let mut new = 0;
+            for message in &messages {
+                if !tables.knows(message.key())? {
+                    tables.add(shared.next_place(), message)?;
+                    new += 1;
+                }
+            }
+            Ok(new)
+        });
+        write.await
+    }
+
+    /// How many messages are neither completed nor set aside.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.shared.state.lock().left
+    }
+
+    /// Whether all messages are completed or set aside.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits until all messages are completed or set aside: what a worker that is to end runs until.
+    pub async fn drained(&self) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.is_empty() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// The result kept under a key.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::Store`].
+    pub async fn result(&self, key: &str) -> Result<Option<Bytes>, EmbeddedError> {
+        let key = key.to_owned();
+        self.read(move |read| tables::result(read, &key)).await
+    }
+
+    /// Forgets a result: its work, sent again, is done again. Answers whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::Store`].
+    pub async fn remove_result(&self, key: &str) -> Result<bool, EmbeddedError> {
+        let key = key.to_owned();
+        self.shared
+            .write(move |tables| tables.remove_result(&key))
+            .await
+    }
+
+    /// What was set aside, by key.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::Store`].
+    pub async fn dead_letters(&self) -> Result<Vec<SetAside>, EmbeddedError> {
+        self.read(tables::all_set_aside).await
+    }
+
+    /// Has what was set aside under a key be received again, its attempts forgotten. Answers whether there was
+    /// anything.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddedError::Store`].
+    pub async fn redrive(&self, key: &str) -> Result<bool, EmbeddedError> {
+        let (key, shared) = (key.to_owned(), Arc::clone(&self.shared));
+        let write = self.shared.write(move |tables| {
+            let Some(message) = tables.take_set_aside(&key)? else {
+                return Ok(false);
+            };
+            if !tables.knows(&key)? {
+                tables.add(shared.next_place(), &message)?;
+            }
+            Ok(true)
+        });
+        write.await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, EmbeddedError> {
+        let shared = Arc::clone(&self.shared);
+        let read = spawn_blocking(move || Ok(read(&shared.database.begin_read()?)?));
+        read.await.unwrap_or(Err(EmbeddedError::Stopped))
+    }
+}
+
+impl Shared {
+    fn next_place(&self) -> Id {
+        let mut state = self.state.lock();
+        let id = state.end;
+        state.end += 1;
+        id
+    }
+
+    /// Leases and counts in one: a message whose attempt is not on disk is nobody's.
+    fn take(
+        &self,
+        tables: &mut Tables<'_>,
+        max: usize,
+        visibility: Duration,
+    ) -> Result<Vec<Delivery<LocalReceipt>>, redb::Error> {
+        let mut deliveries = Vec::new();
+        while deliveries.len() < max {
+            let taken = {
+                let state = &mut *self.state.lock();
+                let next = |at| tables.next(at);
+                let taken = state.line.take(Instant::now(), visibility, next)?;
+                if taken.is_none() {
+                    // Places may be empty.
+                    state.line.skip_to(state.end);
+                }
+                taken
+            };
+            let Some(receipt) = taken else { break };
+            match tables.attempt(receipt.id)? {
+                Some((message, attempts)) => deliveries.push(Delivery {
+                    message,
+                    receipt,
+                    attempts,
+                }),
+                // Settled by one whose lease had run out.
+                None => drop(self.state.lock().line.end(receipt)),
+            }
+        }
+        Ok(deliveries)
+    }
+}
+
+impl Queue for EmbeddedQueue {
+    type Receipt = LocalReceipt;
+    type Error = EmbeddedError;
+
+    async fn receive(
+        &self,
+        max: usize,
+        visibility: Duration,
+    ) -> Result<Vec<Delivery<LocalReceipt>>, EmbeddedError> {
+        loop {
+            let changed = self.shared.changed.notified();
+            let (ready, next_change) = {
+                let state = self.shared.state.lock();
+                let ready = state.line.is_ready(Instant::now(), state.end);
+                (ready, state.line.next_change())
+            };
+            if ready {
+                let shared = Arc::clone(&self.shared);
+                let write = self
+                    .shared
+                    .write(move |tables| shared.take(tables, max.max(1), visibility));
+                let deliveries = write.await?;
+                if !deliveries.is_empty() {
+                    return Ok(deliveries);
+                }
+            } else {
+                until(next_change, changed).await;
+            }
+        }
+    }
+
+    async fn extend(
+        &self,
+        receipt: &LocalReceipt,
+        visibility: Duration,
+    ) -> Result<(), EmbeddedError> {
+        let mut state = self.shared.state.lock();
+        Ok(state.line.extend(*receipt, Instant::now(), visibility)?)
+    }
+
+    async fn complete(&self, receipt: LocalReceipt) -> Result<(), EmbeddedError> {
+        self.shared.state.lock().line.check(receipt)?;
+        // Dropped in between, the lease runs out, and what it was of is found to be gone.
+        let id = receipt.id;
+        self.shared.write(move |tables| tables.remove(id)).await?;
+        Ok(self.shared.state.lock().line.end(receipt)?)
+    }
+
+    async fn give_back(
+        &self,
+        receipt: LocalReceipt,
+        after: Duration,
+        counted: bool,
+    ) -> Result<(), EmbeddedError> {
+        if !counted {
+            self.shared.state.lock().line.check(receipt)?;
+            let id = receipt.id;
+            self.shared.write(move |tables| tables.uncount(id)).await?;
+        }
+        let mut state = self.shared.state.lock();
+        state.line.give_back(receipt, Instant::now(), after)?;
+        drop(state);
+        self.shared.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn dead_letter(
+        &self,
+        receipt: LocalReceipt,
+        message: Message,
+        why: DeadLetter,
+    ) -> Result<(), EmbeddedError> {
+        self.shared.state.lock().line.check(receipt)?;
+        let write = self.shared.write(move |tables| {
+            tables.set_aside(&message, &why)?;
+            tables.remove(receipt.id)
+        });
+        write.await?;
+        Ok(self.shared.state.lock().line.end(receipt)?)
+    }
+}
+
+impl Results for EmbeddedQueue {
+    type Error = EmbeddedError;
+
+    async fn has(&self, key: &str) -> Result<bool, EmbeddedError> {
+        let key = key.to_owned();
+        self.read(move |read| tables::has_result(read, &key)).await
+    }
+
+    async fn put(&self, key: &str, result: Bytes) -> Result<(), EmbeddedError> {
+        let key = key.to_owned();
+        let write = self
+            .shared
+            .write(move |tables| tables.put_result(&key, &result));
+        write.await
+    }
+}
+
+impl<E: Into<redb::Error>> From<E> for EmbeddedError {
+    fn from(error: E) -> Self {
+        Self::Store(Arc::new(error.into()))
+    }
+}
+
+impl fmt::Debug for EmbeddedQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EmbeddedQueue")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SetAside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SetAside")
+            .field("message", &self.message)
+            .field("cause", &self.cause)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}
