@@ -64,7 +64,8 @@ pub(crate) fn pytest() -> Result<Command> {
         .env(
             "CLOUDWATCH_CLIENT",
             paths::program("debug", "cloudwatch_client")?,
-        );
+        )
+        .env("QUEUE_CLIENT", paths::program("debug", "queue_client")?);
     Ok(command)
 }
 

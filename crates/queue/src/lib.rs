@@ -66,6 +66,7 @@
 //! |---|---|---|
 //! | [`MemoryQueue`] | always there | tests, and work that may be lost with its process |
 //! | `EmbeddedQueue` | `embedded` | one machine: a file that survives the process |
+//! | `SqsQueue` | `sqs` | many machines: Amazon SQS, standard and FIFO |
 //!
 //! or your own: [`Queue`] has five methods, [`Results`] two.
 
@@ -76,12 +77,16 @@ mod line;
 mod memory;
 mod message;
 mod queue;
+#[cfg(feature = "sqs")]
+mod sqs;
 mod verdict;
 mod wait;
 mod worker;
 
 #[cfg(feature = "embedded")]
 pub use self::embedded::{EmbeddedError, EmbeddedQueue, SetAside};
+#[cfg(feature = "sqs")]
+pub use self::sqs::{SqsError, SqsQueue, SqsReceipt};
 pub use self::{
     codec::{Codec, CodecFn, codec_fn},
     line::{LeaseLost, LocalReceipt},

@@ -156,7 +156,8 @@ where
         };
         let until = Instant::now() + self.worker.settings.max_hold;
         loop {
-            if self.has_reached(Phase::Draining) {
+            if self.has_reached(Phase::Ending) {
+                self.reached(Phase::Draining).await;
                 return Err(Duration::ZERO);
             }
             let wait = self.time_to_serve(&call);
@@ -173,7 +174,7 @@ where
                 return Err(wait.clamp(FIRST_DELAY, MAX_DELAY));
             }
             tokio::select! {
-                () = self.reached(Phase::Draining) => {}
+                () = self.reached(Phase::Ending) => {}
                 () = sleep(wait.min(LOOK_AGAIN)) => {}
             }
         }

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use tokio::{
     sync::watch,
-    time::{Duration, Instant, sleep, timeout_at},
+    time::{Duration, Instant, sleep, timeout, timeout_at},
 };
 use tower_bedrock_core::{
     BoxError, Context, Demand, HasDemand, HasFault, HasTarget, Headroom, Target,
@@ -31,6 +31,8 @@ pub(super) struct Run<'w, Q, S, C, R, H> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Working,
+    /// Nothing more is called for. What waits for that is kept, so that a receipt under way does not take it again.
+    Ending,
     /// What has not been called for goes back.
     Draining,
     /// So do the messages of calls under way.
@@ -60,6 +62,10 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Between two receipts of nothing, in case that the queue does not wait by itself.
 const IDLE: Duration = Duration::from_millis(100);
 
+/// How long a receipt that is under way when the worker is stopped may take to end. A queue that polls has nothing by
+/// then, or has leased what nobody would know of.
+const LAST_RECEIPT: Duration = Duration::from_millis(250);
+
 /// The longest time before a queue that fails is asked again.
 const MAX_RECONNECT: Duration = Duration::from_secs(30);
 
@@ -85,9 +91,9 @@ where
         let settings = &self.worker.settings;
         let mut report = Report::default();
         let mut jobs = FuturesUnordered::new();
+        let mut taking = None;
         {
             let mut stop = pin!(stop);
-            let mut taking = None;
             loop {
                 let free = settings.concurrency - jobs.len();
                 if taking.is_none() && free > 0 {
@@ -110,14 +116,31 @@ where
                 }
             }
         }
+        self.phase.send_replace(Phase::Ending);
+        // A deadline that is too far to be told is none.
+        let deadline = Instant::now().checked_add(settings.drain);
+        // What the queue has leased already must not wait for its lease to run out.
+        if let Some(taking) = taking {
+            let mut last = pin!(timeout(LAST_RECEIPT, taking));
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(settled) = jobs.next() => report.count(settled),
+                    deliveries = &mut last => {
+                        let deliveries = deliveries.unwrap_or_default().into_iter();
+                        jobs.extend(deliveries.map(|delivery| self.job(delivery)));
+                        break;
+                    }
+                }
+            }
+        }
         self.phase.send_replace(Phase::Draining);
         let drained = async {
             while let Some(settled) = jobs.next().await {
                 report.count(settled);
             }
         };
-        // A deadline that is too far to be told is none.
-        let finished = match Instant::now().checked_add(settings.drain) {
+        let finished = match deadline {
             Some(deadline) => timeout_at(deadline, drained).await.is_ok(),
             None => {
                 drained.await;
@@ -137,20 +160,28 @@ where
     async fn take(&self, max: usize) -> Vec<Delivery<Q::Receipt>> {
         let mut reconnect = IDLE;
         loop {
-            self.room().await;
+            tokio::select! {
+                biased;
+                () = self.reached(Phase::Ending) => return Vec::new(),
+                () = self.room() => {}
+            }
             let visibility = self.worker.settings.visibility;
-            match self.worker.queue.receive(max, visibility).await {
+            let pause = match self.worker.queue.receive(max, visibility).await {
                 Ok(deliveries) if !deliveries.is_empty() => return deliveries,
                 Ok(_) => {
                     reconnect = IDLE;
-                    sleep(IDLE).await;
+                    IDLE
                 }
                 Err(error) => {
                     let error: BoxError = error.into();
                     tracing::warn!(%error, "the queue cannot be received from");
                     reconnect = (reconnect * 2).min(MAX_RECONNECT);
-                    sleep(reconnect).await;
+                    reconnect
                 }
+            };
+            tokio::select! {
+                () = self.reached(Phase::Ending) => {}
+                () = sleep(pause) => {}
             }
         }
     }

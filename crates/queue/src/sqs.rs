@@ -1,0 +1,357 @@
+use std::{collections::HashMap, error::Error, fmt, sync::Arc};
+
+use aws_sdk_sqs::{
+    Client,
+    error::BuildError,
+    types::{
+        Message as SqsMessage, MessageAttributeValue, MessageSystemAttributeName as Attribute,
+    },
+};
+use quick_cache::sync::Cache;
+use tokio::time::Duration;
+
+use crate::{DeadLetter, Delivery, Message, Queue};
+
+/// Amazon SQS, standard and FIFO.
+///
+/// ```no_run
+/// use tower_bedrock_queue::{Message, SqsQueue};
+///
+/// # async fn example(client: aws_sdk_sqs::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// let queue = SqsQueue::new(
+///     client,
+///     "https://sqs.us-east-1.amazonaws.com/123456789012/batch",
+///     "https://sqs.us-east-1.amazonaws.com/123456789012/batch-failed",
+/// );
+/// queue.send(&Message::new("invoice-4711", "Summarise invoice 4711.")).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// - The **key** travels as the attribute `IdempotencyKey`. A message sent by others has the key of that attribute,
+///   else its deduplication id, else its message id.
+/// - **Attempts** are SQS's `ApproximateReceiveCount`, less what this process gave back uncounted: SQS counts every
+///   receipt and forgets none. So set `maxReceiveCount` of a redrive policy high, or none.
+/// - What is **set aside** is sent to the dead-letter queue with its attributes, and `Exception` and `Attempts` beside
+///   them, and then deleted. A process that dies in between does it twice; a FIFO queue takes only the first.
+///   What a codec has to say of the error stays here.
+/// - **FIFO** (a URL that ends in `.fifo`): messages of one group are worked at one after another, so one that is
+///   given back holds up its group, and no other. The key is the deduplication id; a message without a group is a
+///   group of its own.
+/// - A lease can be renewed for at most 12 hours in all. Results are for another store: SQS has no place for them.
+///
+/// # Clone
+///
+/// Clones share the client and what was given back uncounted.
+#[derive(Clone)]
+pub struct SqsQueue {
+    shared: Arc<Shared>,
+    poll: i32,
+}
+
+struct Shared {
+    client: Client,
+    url: String,
+    dead_letter_url: String,
+    /// Receipts that were no attempts, by message. Bounded; of a forgotten one all receipts count.
+    uncounted: Cache<String, u32>,
+}
+
+/// What SQS knows a delivery by.
+#[derive(Clone)]
+pub struct SqsReceipt {
+    handle: String,
+    id: String,
+    attributes: HashMap<String, MessageAttributeValue>,
+}
+
+/// Why SQS did not do what it was asked to. Shows no body.
+#[derive(Debug)]
+pub struct SqsError {
+    what: &'static str,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+const KEY: &str = "IdempotencyKey";
+const EXCEPTION: &str = "Exception";
+const ATTEMPTS: &str = "Attempts";
+
+/// SQS takes no more attributes.
+const MAX_ATTRIBUTES: usize = 10;
+
+/// The longest poll that SQS takes, and the most messages of one.
+const MAX_POLL_SECS: i32 = 20;
+const MAX_MESSAGES: usize = 10;
+
+const MAX_VISIBILITY_SECS: u64 = 12 * 3_600;
+
+/// Messages whose uncounted receipts are remembered.
+const REMEMBERED: usize = 10_000;
+
+impl SqsQueue {
+    /// A queue by its URL, and the URL of the one for what is set aside: of the same kind, standard or FIFO.
+    pub fn new(client: Client, url: impl Into<String>, dead_letter_url: impl Into<String>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                client,
+                url: url.into(),
+                dead_letter_url: dead_letter_url.into(),
+                uncounted: Cache::new(REMEMBERED),
+            }),
+            poll: MAX_POLL_SECS,
+        }
+    }
+
+    /// How long a poll waits for a message, up to SQS's 20 seconds, which is the default and the cheapest.
+    #[must_use]
+    pub fn with_poll(mut self, poll: Duration) -> Self {
+        self.poll = secs(poll).min(MAX_POLL_SECS);
+        self
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// [`SqsError`] where SQS refuses it, or its body is not text.
+    pub async fn send(&self, message: &Message) -> Result<(), SqsError> {
+        self.shared
+            .send(&self.shared.url, message, HashMap::new())
+            .await
+    }
+
+    async fn change_visibility(&self, handle: &str, visibility: i32) -> Result<(), SqsError> {
+        let Shared { client, url, .. } = &*self.shared;
+        client
+            .change_message_visibility()
+            .queue_url(url)
+            .receipt_handle(handle)
+            .visibility_timeout(visibility)
+            .send()
+            .await
+            .map_err(|error| SqsError::new("a lease cannot be changed", error))?;
+        Ok(())
+    }
+}
+
+impl Shared {
+    async fn send(
+        &self,
+        url: &str,
+        message: &Message,
+        attributes: HashMap<String, MessageAttributeValue>,
+    ) -> Result<(), SqsError> {
+        const WHAT: &str = "a message cannot be sent";
+        let body = String::from_utf8(message.body().to_vec())
+            .map_err(|_| SqsError::new(WHAT, "its body is not UTF-8"))?;
+        let key = string(message.key()).map_err(|error| SqsError::new(WHAT, error))?;
+        let mut request = self
+            .client
+            .send_message()
+            .queue_url(url)
+            .message_body(body)
+            .set_message_attributes(Some(attributes))
+            .message_attributes(KEY, key);
+        if url.ends_with(".fifo") {
+            request = request
+                .message_deduplication_id(message.key())
+                .message_group_id(message.group().unwrap_or(message.key()));
+        } else if let Some(group) = message.group() {
+            // A standard queue takes it for fairness.
+            request = request.message_group_id(group);
+        }
+        let sent = request.send().await;
+        sent.map_err(|error| SqsError::new(WHAT, error))?;
+        Ok(())
+    }
+
+    async fn delete(&self, receipt: &SqsReceipt) -> Result<(), SqsError> {
+        self.client
+            .delete_message()
+            .queue_url(&self.url)
+            .receipt_handle(&receipt.handle)
+            .send()
+            .await
+            .map_err(|error| SqsError::new("a message cannot be deleted", error))?;
+        self.uncounted.remove(&receipt.id);
+        Ok(())
+    }
+
+    /// `None` for what is no message: without a body to work at, or a handle to settle it by.
+    fn delivery(&self, message: SqsMessage) -> Option<Delivery<SqsReceipt>> {
+        let (handle, id) = (message.receipt_handle?, message.message_id?);
+        let attributes = message.message_attributes.unwrap_or_default();
+        let system = message.attributes.unwrap_or_default();
+        let key = attributes
+            .get(KEY)
+            .and_then(|key| key.string_value.as_ref())
+            .or_else(|| system.get(&Attribute::MessageDeduplicationId))
+            .unwrap_or(&id);
+        let mut received = Message::new(key, message.body?);
+        if let Some(group) = system.get(&Attribute::MessageGroupId) {
+            received = received.with_group(group);
+        }
+        let receipts = system
+            .get(&Attribute::ApproximateReceiveCount)
+            .and_then(|count| count.parse::<u32>().ok())
+            .unwrap_or(1);
+        let uncounted = self.uncounted.get(&id).unwrap_or(0);
+        Some(Delivery {
+            message: received,
+            receipt: SqsReceipt {
+                handle,
+                id,
+                attributes,
+            },
+            attempts: receipts.saturating_sub(uncounted).max(1),
+        })
+    }
+}
+
+impl Queue for SqsQueue {
+    type Receipt = SqsReceipt;
+    type Error = SqsError;
+
+    /// Answers with at most ten messages, and with none once it has polled for as long as it is to.
+    async fn receive(
+        &self,
+        max: usize,
+        visibility: Duration,
+    ) -> Result<Vec<Delivery<SqsReceipt>>, SqsError> {
+        let Shared { client, url, .. } = &*self.shared;
+        let received = client
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(max.clamp(1, MAX_MESSAGES) as i32)
+            .visibility_timeout(secs(visibility).max(1))
+            .wait_time_seconds(self.poll)
+            .message_attribute_names("All")
+            .message_system_attribute_names(Attribute::ApproximateReceiveCount)
+            .message_system_attribute_names(Attribute::MessageDeduplicationId)
+            .message_system_attribute_names(Attribute::MessageGroupId)
+            .send()
+            .await
+            .map_err(|error| SqsError::new("the queue cannot be polled", error))?;
+        let messages = received.messages.unwrap_or_default().into_iter();
+        Ok(messages
+            .filter_map(|message| self.shared.delivery(message))
+            .collect())
+    }
+
+    async fn extend(&self, receipt: &SqsReceipt, visibility: Duration) -> Result<(), SqsError> {
+        let visibility = secs(visibility).max(1);
+        self.change_visibility(&receipt.handle, visibility).await
+    }
+
+    async fn complete(&self, receipt: SqsReceipt) -> Result<(), SqsError> {
+        self.shared.delete(&receipt).await
+    }
+
+    async fn give_back(
+        &self,
+        receipt: SqsReceipt,
+        after: Duration,
+        counted: bool,
+    ) -> Result<(), SqsError> {
+        if !counted {
+            let uncounted = self.shared.uncounted.get(&receipt.id).unwrap_or(0);
+            let uncounted = uncounted.saturating_add(1);
+            self.shared.uncounted.insert(receipt.id, uncounted);
+        }
+        self.change_visibility(&receipt.handle, secs(after)).await
+    }
+
+    async fn dead_letter(
+        &self,
+        receipt: SqsReceipt,
+        message: Message,
+        why: DeadLetter,
+    ) -> Result<(), SqsError> {
+        const WHAT: &str = "a message cannot be set aside";
+        let own = |name: &str| [KEY, EXCEPTION, ATTEMPTS].contains(&name);
+        let others = receipt.attributes.iter().filter(|(name, _)| !own(name));
+        let mut attributes: HashMap<_, _> = others
+            .take(MAX_ATTRIBUTES - 3)
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        for (name, value) in [
+            (EXCEPTION, why.cause.as_str()),
+            (ATTEMPTS, &why.attempts.to_string()),
+        ] {
+            let value = string(value).map_err(|error| SqsError::new(WHAT, error))?;
+            attributes.insert(name.to_owned(), value);
+        }
+        let Shared {
+            dead_letter_url, ..
+        } = &*self.shared;
+        self.shared
+            .send(dead_letter_url, &message, attributes)
+            .await?;
+        self.shared.delete(&receipt).await
+    }
+}
+
+/// In whole seconds, rounded up, as many as SQS takes.
+fn secs(duration: Duration) -> i32 {
+    let part = u64::from(duration.subsec_nanos() > 0);
+    let secs = duration.as_secs().saturating_add(part);
+    secs.min(MAX_VISIBILITY_SECS) as i32
+}
+
+fn string(value: &str) -> Result<MessageAttributeValue, BuildError> {
+    MessageAttributeValue::builder()
+        .data_type("String")
+        .string_value(value)
+        .build()
+}
+
+impl SqsError {
+    fn new(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            what,
+            source: source.into(),
+        }
+    }
+}
+
+/// With its causes: the SDK's own errors say little by themselves.
+impl fmt::Display for SqsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.what)?;
+        std::iter::successors(self.source(), |error| (*error).source())
+            .try_for_each(|error| write!(f, ": {error}"))
+    }
+}
+
+impl Error for SqsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.source.as_ref())
+    }
+}
+
+impl fmt::Debug for SqsQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqsQueue")
+            .field("url", &self.shared.url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SqsReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqsReceipt").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_rounded_up_and_no_more_than_sqs_takes() {
+        assert_eq!(secs(Duration::ZERO), 0);
+        assert_eq!(secs(Duration::from_millis(1)), 1);
+        assert_eq!(secs(Duration::from_secs(60)), 60);
+        assert_eq!(secs(Duration::MAX), 43_200);
+    }
+}
