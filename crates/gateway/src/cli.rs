@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use tower_bedrock_core::Region;
 
 use crate::{
+    batch::BatchArgs,
     config::{Config, Flags, InvalidConfig, UpstreamKind},
     logging::LogFormat,
     tls,
@@ -39,10 +40,14 @@ pub struct Cli {
 }
 
 /// What to do, if not to serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Checks the configuration and does nothing else.
     Check,
+    /// Runs a file of records, in the form of Bedrock's batch inference, through the policies of the configuration.
+    ///
+    /// Killed at any moment and started again, it goes on where it was.
+    Batch(BatchArgs),
 }
 
 /// Why the configuration cannot be used.

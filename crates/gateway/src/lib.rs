@@ -24,6 +24,7 @@
 //! stack (the layers), [`Upstream`] (signed, to Bedrock). Bytes pass as they are in both directions;
 //! answers are read on the way only to know what they cost and whether they are whole.
 
+pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod logging;

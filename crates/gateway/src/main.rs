@@ -8,6 +8,7 @@ use std::{
 
 use bedrock_gateway::{
     Gateway, Handle, Traces,
+    batch::{self, BatchArgs},
     cli::{Cli, Command, ready_message},
     config::Config,
     logging,
@@ -21,7 +22,7 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> ExitCode {
     match start(Cli::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("bedrock-gateway: {error}");
             ExitCode::FAILURE
@@ -29,29 +30,33 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn start(cli: Cli) -> Result<(), BoxError> {
+async fn start(cli: Cli) -> Result<ExitCode, BoxError> {
     let config = cli.load()?;
     if cli.command == Some(Command::Check) {
-        return Ok(writeln!(stdout(), "The configuration is valid.")?);
+        writeln!(stdout(), "The configuration is valid.")?;
+        return Ok(ExitCode::SUCCESS);
     }
     let traces = config.otlp.as_ref().map(Traces::new).transpose()?;
     logging::init(cli.log_format, traces.as_ref())?;
-    let served = serve(cli, config).await;
+    let ended = match &cli.command {
+        Some(Command::Batch(args)) => run_batch(args, &config).await,
+        _ => serve(cli, config).await,
+    };
     if let Some(traces) = traces {
         traces.shut_down().await;
     }
-    served
+    ended
 }
 
 /// Serves until a signal says otherwise.
-async fn serve(cli: Cli, config: Config) -> Result<(), BoxError> {
+async fn serve(cli: Cli, config: Config) -> Result<ExitCode, BoxError> {
     let mut signals = StopSignals::listen()?;
     let mut signals_again = StopSignals::listen()?;
     let reload_signals = ReloadSignals::listen()?;
 
     let gateway = tokio::select! {
         gateway = Gateway::bind(config.clone()) => gateway?,
-        () = signals.next() => return Ok(()),
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
     let message = ready_message(&config, gateway.address(), gateway.sim_address());
     // Nobody may be reading.
@@ -70,10 +75,35 @@ async fn serve(cli: Cli, config: Config) -> Result<(), BoxError> {
     };
     let reload = reload_on(reload_signals, cli, gateway.handle());
     tokio::select! {
-        result = gateway.run(shutdown) => Ok(result?),
-        () = second_signal => Ok(()),
+        result = gateway.run(shutdown) => result?,
+        () = second_signal => {}
         never = reload => match never {},
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fails where records are left: the run was stopped.
+async fn run_batch(args: &BatchArgs, config: &Config) -> Result<ExitCode, BoxError> {
+    let mut signals = StopSignals::listen()?;
+    let mut signals_again = StopSignals::listen()?;
+    let stop = async {
+        signals.next().await;
+        tracing::info!("stopping once calls under way have finished; a second signal ends them");
+    };
+    let second_signal = async {
+        signals_again.next().await;
+        signals_again.next().await;
+    };
+    let summary = tokio::select! {
+        summary = batch::run(args, config, stop) => summary?,
+        () = second_signal => return Ok(ExitCode::FAILURE),
+    };
+    writeln!(stdout(), "{summary}")?;
+    if summary.is_finished() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    writeln!(stdout(), "Run it again to go on.")?;
+    Ok(ExitCode::FAILURE)
 }
 
 /// Reads the configuration anew whenever asked to. One that cannot be is refused, and what is in force stays.

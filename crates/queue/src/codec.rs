@@ -38,8 +38,8 @@ pub trait Codec {
     ) -> impl Future<Output = Result<Bytes, BoxError>> + Send;
 
     /// What is kept of an error with a [dead letter](crate::DeadLetter::detail), beside the name of its exception.
-    fn detail(&self, error: &Self::Error) -> Option<Bytes> {
-        let _ = error;
+    fn detail(&self, error: Self::Error) -> Option<Bytes> {
+        drop(error);
         None
     }
 }

@@ -42,7 +42,7 @@ pub use self::{
 pub(crate) use self::{
     error::{Answer, Cause},
     headers::forwarded_request,
-    request::Attempts,
+    request::{Attempts, path_of},
     response::{RawBody, Rest},
     rewrite::BOUNDS,
 };

@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    uri::{InvalidUri, PathAndQuery},
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tower_bedrock_core::{HasDemand, HasTarget, Invocation, ModelId, Target};
 
@@ -174,20 +177,23 @@ impl Outgoing {
 
 /// The path as it was received, or that of the model the call was re-targeted to.
 fn path(received: &Received, target: &Target) -> PathAndQuery {
+    if *target.model() == received.model {
+        return received.path.clone();
+    }
+    // An encoded id is a valid path; the received one is the harmless way out.
+    path_of(received.operation, target.model()).unwrap_or_else(|_| received.path.clone())
+}
+
+/// The path of an operation on a model.
+pub(crate) fn path_of(operation: Operation, model: &ModelId) -> Result<PathAndQuery, InvalidUri> {
     // What RFC 3986 leaves unreserved stays as it is, as AWS SDKs have it.
     const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'.')
         .remove(b'_')
         .remove(b'~');
-    if *target.model() == received.model {
-        return received.path.clone();
-    }
-    let model = utf8_percent_encode(target.model().as_str(), ENCODED);
-    format!("/model/{model}/{}", received.operation.segment())
-        .parse()
-        // An encoded id is a valid path; the received one is the harmless way out.
-        .unwrap_or_else(|_| received.path.clone())
+    let model = utf8_percent_encode(model.as_str(), ENCODED);
+    format!("/model/{model}/{}", operation.segment()).parse()
 }
 
 impl fmt::Debug for RawRequest {

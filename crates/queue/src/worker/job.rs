@@ -27,6 +27,9 @@ const BEATS: u32 = 3;
 /// How long a queue may take to be told of an outcome, and a store to take a result.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The shortest time before a call is made again that something else stood in the way of.
+const WAIT_DELAY: Duration = Duration::from_secs(2);
+
 /// The longest time before a result is put again.
 const MAX_PUT_DELAY: Duration = Duration::from_secs(10);
 
@@ -129,7 +132,7 @@ where
         let answered = async {
             match self.call(request).await {
                 Ok(response) => Ok(worker.codec.result(message, response).await),
-                Err(error) => Err((error.fault(), worker.codec.detail(&error))),
+                Err(error) => Err((error.fault(), worker.codec.detail(error))),
             }
         };
         let answered = tokio::select! {
@@ -191,10 +194,15 @@ where
         let verdict = (settings.verdict)(&fault);
         let last = attempts >= settings.max_attempts;
         match verdict {
-            Verdict::Wait => Outcome::GiveBack {
-                after: delay(1, Some(&fault)),
-                counted: false,
-            },
+            Verdict::Wait => {
+                if !fault.kind().is_throttle() && !fault.kind().is_local() {
+                    tracing::warn!(fault = fault.kind().as_str(), "a message waits");
+                }
+                Outcome::GiveBack {
+                    after: delay(1, Some(&fault)).max(WAIT_DELAY),
+                    counted: false,
+                }
+            }
             Verdict::Attempt if !last => Outcome::GiveBack {
                 after: delay(attempts, Some(&fault)),
                 counted: true,
