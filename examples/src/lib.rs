@@ -9,7 +9,7 @@ use aws_sdk_bedrockruntime::{
 };
 use bedrock_sim::{Simulator, http};
 use tokio::net::TcpListener;
-use tower_bedrock::BedrockService;
+use tower_bedrock::{BedrockService, service::Builder};
 
 /// The leaf, calling a simulator that is served on a free port for as long as the program runs.
 ///
@@ -17,6 +17,18 @@ use tower_bedrock::BedrockService;
 ///
 /// Where no port can be had.
 pub async fn simulated_bedrock(simulator: &Simulator) -> Result<BedrockService> {
+    simulated_bedrock_as(simulator, BedrockService::builder()).await
+}
+
+/// The same, with settings of its own.
+///
+/// # Errors
+///
+/// Where no port can be had, or a setting cannot be.
+pub async fn simulated_bedrock_as(
+    simulator: &Simulator,
+    settings: Builder,
+) -> Result<BedrockService> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
     tokio::spawn(http::serve(listener, simulator.clone(), pending::<()>()));
@@ -27,7 +39,7 @@ pub async fn simulated_bedrock(simulator: &Simulator) -> Result<BedrockService> 
         // The SDK insists on credentials; the simulator takes any.
         .credentials_provider(Credentials::new("any", "any", None, None, "example"))
         .build();
-    Ok(BedrockService::from_client(&Client::from_conf(config))?)
+    Ok(settings.build_from_client(&Client::from_conf(config))?)
 }
 
 /// Where an example that serves is to listen: the first argument, or port 3000.

@@ -68,6 +68,8 @@ pub struct Builder {
     max_connections_per_host: Option<usize>,
     tcp_keepalive: Option<Option<Duration>>,
     max_regions: Option<usize>,
+    #[cfg(feature = "opentelemetry")]
+    trace_propagator: Option<crate::trace::Propagator>,
 }
 
 /// The timeouts that this crate keeps itself.
@@ -167,6 +169,22 @@ impl Builder {
         self
     }
 
+    /// Has every call tell Bedrock, in headers, the trace that it is part of: that of OpenTelemetry's current context when
+    /// it is sent. With the layer of `tracing-opentelemetry` this is the current span's, and in a stack with a span
+    /// for each attempt, the attempt's.
+    ///
+    /// The propagator says in which form: `opentelemetry-aws` has X-Ray's `X-Amzn-Trace-Id`, which AWS's services
+    /// understand, `opentelemetry_sdk` has W3C's `traceparent`. The headers are not signed, so that proxies may change
+    /// them. Default: none are sent.
+    #[cfg(feature = "opentelemetry")]
+    pub fn trace_propagator(
+        mut self,
+        propagator: impl opentelemetry::propagation::TextMapPropagator + Send + Sync + 'static,
+    ) -> Self {
+        self.trace_propagator = Some(std::sync::Arc::new(propagator));
+        self
+    }
+
     /// The service, over an AWS configuration.
     ///
     /// # Errors
@@ -219,6 +237,11 @@ impl Builder {
                 std::iter::once(SharedInterceptor::new(CallInterceptor))
                     .chain(config.interceptors()),
             );
+        #[cfg(feature = "opentelemetry")]
+        if let Some(propagator) = &self.trace_propagator {
+            let headers = crate::trace::TraceHeaders(propagator.clone());
+            builder.push_interceptor(SharedInterceptor::new(headers));
+        }
         if config.stalled_stream_protection().is_none() {
             builder.set_stalled_stream_protection(Some(StalledStreamProtectionConfig::disabled()));
         }

@@ -61,6 +61,8 @@ mod invalid_config;
 mod measure;
 mod service;
 mod stream;
+#[cfg(feature = "opentelemetry")]
+mod trace;
 mod usage;
 
 pub use self::{

@@ -26,7 +26,7 @@ use axum::{
     routing::post,
 };
 use bedrock_sim::{FaultName, FaultSpec, Simulator};
-use examples::{listener, simulated_bedrock};
+use examples::{listener, simulated_bedrock_as};
 use opentelemetry::{
     propagation::{TextMapCompositePropagator, TextMapPropagator},
     trace::TracerProvider,
@@ -76,20 +76,26 @@ async fn main() -> Result<()> {
         times: Some(1),
         ..FaultSpec::new(FaultName::Overloaded).for_model(NOVA)
     })?;
-    let leaf = simulated_bedrock(&simulator).await?;
+    // What Bedrock is told of each attempt is its span.
+    let settings = BedrockService::builder().trace_propagator(propagator());
+    let leaf = simulated_bedrock_as(&simulator, settings).await?;
     let stack = StandardStack::new().map_err(anyhow::Error::from_boxed)?;
     let app = App {
         bedrock: BoxCloneSyncService::new(stack.layer(leaf.clone())),
         leaf,
-        // The last that finds its header wins.
-        propagator: Arc::new(TextMapCompositePropagator::new(vec![
-            Box::new(XrayPropagator::new()),
-            Box::new(TraceContextPropagator::new()),
-        ])),
+        propagator: Arc::new(propagator()),
     };
     let router = Router::new().route("/", post(answer)).with_state(app);
     axum::serve(listener().await?, router).await?;
     Ok(())
+}
+
+/// X-Ray's header and W3C's. Where both are there, the last wins.
+fn propagator() -> TextMapCompositePropagator {
+    TextMapCompositePropagator::new(vec![
+        Box::new(XrayPropagator::new()),
+        Box::new(TraceContextPropagator::new()),
+    ])
 }
 
 /// Ids are made as X-Ray wants them: their first half is the time.

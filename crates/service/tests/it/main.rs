@@ -15,6 +15,8 @@ mod server;
 mod stream;
 mod time;
 mod told;
+#[cfg(feature = "opentelemetry")]
+mod trace;
 mod wire;
 
 use aws_sdk_bedrockruntime::{
