@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import random
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import jsonschema
 import pytest
 
 from cloudwatch import CloudWatch
-from processes import environment
+from cloudwatch_client import run as client
 
 NAMESPACE = "GenAI/Application"
 ERROR = 0.01  # The recorder's RELATIVE_ERROR.
@@ -30,31 +29,6 @@ def moto():
 def cloudwatch(moto):
     moto.reset()
     return moto
-
-
-def client(command, *, cloudwatch=None, recording=None):
-    """Runs the program under test; answers what it prints."""
-    program = os.environ.get("CLOUDWATCH_CLIENT")
-    if not program:
-        raise RuntimeError("CLOUDWATCH_CLIENT is not set: run these tests by `cargo xtask test --only python`")
-    aws = {
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    if cloudwatch:
-        aws["AWS_ENDPOINT_URL_CLOUDWATCH"] = cloudwatch.url
-    finished = subprocess.run(
-        [program, command],
-        input=json.dumps(recording or {}),
-        capture_output=True,
-        text=True,
-        timeout=50,
-        env={**environment(), **aws},
-    )
-    assert finished.returncode == 0, finished.stderr
-    return finished.stdout
 
 
 def recording(series, samples, seed=1):

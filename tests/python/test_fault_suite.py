@@ -26,8 +26,8 @@ POLICIES = f"""
     base_delay = "1ms"
     max_delay = "5ms"
     [timeout]
-    attempt = "500ms"
-    first_event = "500ms"
+    attempt = "1s"
+    first_event = "1s"
     """
 
 
@@ -198,7 +198,7 @@ def test_an_outage_and_its_end(simulator, simulator_process, start_gateway, oper
     """Five failures open the breaker; from then on nothing is sent, until a probe finds that it is over."""
     breaker = """
         [breaker]
-        open_for = "700ms"
+        open_for = "3s"
         """
     gateway = start_gateway(gateway_config(simulator_process.url, POLICIES + breaker))
     client = bedrock(gateway.url)
@@ -210,7 +210,7 @@ def test_an_outage_and_its_end(simulator, simulator_process, start_gateway, oper
         headers = raised.value.response["ResponseMetadata"]["HTTPHeaders"]
         attempts.append(int(headers["x-tower-bedrock-attempts"]))
     assert attempts == [3, 2, 0, 0]
-    assert headers["retry-after"] == "1"
+    assert 1 <= int(headers["retry-after"]) <= 3
     assert len(simulator.ledger()) == 5
 
     simulator.clear_faults()

@@ -1,17 +1,19 @@
 //! What the real-client tests have the CloudWatch crate do.
 //!
 //! `record` and `emf` read what to record from the standard input: `{"counters": [{"name", "labels", "value"}],
-//! "histograms": [{"name", "labels", "values"}]}`. `apply` and `cloudformation` take one configuration.
+//! "histograms": [{"name", "labels", "values"}]}`. `apply`, `cloudformation`, `prometheus` and `grafana` take one
+//! configuration; `metrics` is the table of all there are.
 
-use std::{collections::BTreeMap, io::stdin};
+use std::{collections::BTreeMap, io::stdin, time::Duration};
 
 use anyhow::{Result, bail};
 use aws_config::BehaviorVersion;
 use aws_sdk_cloudwatch::Client;
 use metrics::{Key, Label, Level, Metadata, Recorder, Unit};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tower_bedrock_cloudwatch::{
+    METRICS,
     operations::{Operations, Severity},
     recorder::{CloudWatchRecorder, CloudWatchSink, EmfSink},
 };
@@ -70,8 +72,13 @@ async fn main() -> Result<()> {
             );
         }
         Some("cloudformation") => println!("{:#}", operations()?.cloudformation()),
+        Some("prometheus") => println!("{:#}", operations()?.prometheus_rules()),
+        Some("grafana") => println!("{:#}", operations()?.grafana_dashboard()),
+        Some("metrics") => println!("{}", metrics_table()),
         Some("policy") => println!("{:#}", operations()?.iam_policy()),
-        _ => bail!("expected record, emf, apply, cloudformation or policy"),
+        _ => bail!(
+            "expected record, emf, apply, cloudformation, prometheus, grafana, metrics or policy"
+        ),
     }
     Ok(())
 }
@@ -89,6 +96,9 @@ fn record() -> Result<CloudWatchRecorder> {
     } = serde_json::from_reader(stdin())?;
     let recorder = CloudWatchRecorder::builder()
         .dimension("Service", "chat")
+        // moto on a busy machine is slow, and none of these tests is of time.
+        .timeout(Duration::from_secs(40))
+        .shutdown_timeout(Duration::from_secs(45))
         .build()?;
     for counter in counters {
         let key = key(counter.name, counter.labels);
@@ -118,6 +128,16 @@ fn key(name: String, labels: BTreeMap<String, String>) -> Key {
         .map(|(name, value)| Label::new(name, value))
         .collect();
     Key::from_parts(name, labels)
+}
+
+fn metrics_table() -> Value {
+    METRICS
+        .iter()
+        .map(|metric| {
+            let kind = format!("{:?}", metric.kind);
+            json!({"name": metric.name, "kind": kind, "labels": metric.labels})
+        })
+        .collect()
 }
 
 fn operations() -> Result<Operations> {
