@@ -7,7 +7,11 @@ mod support;
 use std::time::Duration;
 
 use http::Request;
-use support::{BODY, CONVERSE, CONVERSE_STREAM, Call, Fake, Running, frames::Whole, soon};
+use support::{
+    BODY, CONVERSE, CONVERSE_STREAM, Call, Fake, Running,
+    frames::{Whole, event},
+    soon,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -125,11 +129,14 @@ async fn a_client_that_does_not_read_is_let_go_and_its_call_with_it() {
     call.begin_stream().await;
     let whole = Whole::converse();
     call.chunk(&whole.opening).await;
-    // More than any socket buffers: sending ends because the gateway hangs up.
+    // More than any socket buffers: sending ends because the gateway hangs up. Few events, so that a slow machine gets
+    // there soon.
+    let delta =
+        r#"{"contentBlockIndex":0,"delta":{"text":"TEXT"}}"#.replace("TEXT", &"x".repeat(100_000));
+    let long = event("contentBlockDelta", &delta);
     let endless = async {
-        let many = whole.content.repeat(1_000);
         while fake.open() > 0 {
-            call.chunk(&many).await;
+            call.chunk(&long).await;
             if closed(&mut call).await {
                 break;
             }
@@ -186,7 +193,7 @@ async fn what_passes_through_has_the_time_that_its_client_gives_it() {
     let mut fake = Fake::new().await;
     let gateway = Running::new(&fake, "").await;
     let request =
-        Request::post("/guardrail/g/version/1/apply").header("x-tower-bedrock-timeout", "1");
+        Request::post("/guardrail/g/version/1/apply").header("x-tower-bedrock-timeout", "2");
     let request = request.body(BODY.into()).unwrap();
     let (answer, ()) = tokio::join!(gateway.send(request), async {
         // Never answered.

@@ -224,7 +224,7 @@ async fn a_client_may_say_how_long_it_will_wait() {
         let request = Request::post(CONVERSE).header("x-tower-bedrock-timeout", seconds);
         request.body(Bytes::from_static(BODY.as_bytes())).unwrap()
     };
-    let (answer, mut call) = tokio::join!(gateway.send(request("1")), async { fake.call().await });
+    let (answer, mut call) = tokio::join!(gateway.send(request("2")), async { fake.call().await });
     answer.error(408, "ModelTimeoutException");
     assert_eq!(told(&answer), ["1", "", "", ""]);
     assert_eq!(call.header("x-tower-bedrock-timeout"), "");
