@@ -100,3 +100,10 @@ fn batch_loses_no_prompt() {
     let text = printed(env!("CARGO_BIN_EXE_batch"));
     assert!(text.contains("200 prompts, 0 failed"), "{text}");
 }
+
+#[test]
+fn batch_beside_chat_yields_and_loses_nothing() {
+    let text = printed(env!("CARGO_BIN_EXE_batch_beside_chat"));
+    assert!(text.contains("400 documents, 0 failed"), "{text}");
+    assert!(text.contains("no call was throttled"), "{text}");
+}
