@@ -47,6 +47,7 @@ mod answer;
 mod burndown;
 mod classified;
 mod classify;
+pub mod clock;
 mod completion;
 mod context;
 mod demand;

@@ -1,4 +1,9 @@
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    str::FromStr,
+    sync::{Arc, LazyLock},
+};
 
 use crate::{Context, InvalidModelId, InvalidRegion, ModelId, Region};
 
@@ -13,12 +18,24 @@ use crate::{Context, InvalidModelId, InvalidRegion, ModelId, Region};
 /// ```
 ///
 /// The Region is the one that is called: with a cross-Region inference profile, the source Region,
-/// which is the one whose quota is used. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// which is the one whose quota is used.
+///
+/// Policies look things up by target, so it is made for that: a clone is one reference count, clones compare
+/// by their address, and the names are hashed once, when it is made. Keep one and clone it where you can.
+#[derive(Clone)]
 pub struct Target {
+    shared: Arc<Shared>,
+}
+
+#[derive(Clone)]
+struct Shared {
     region: Region,
     model: ModelId,
     service_tier: Option<ServiceTier>,
+    /// Of all the above.
+    hash: u64,
+    /// Of the Region and the base model.
+    base_hash: u64,
 }
 
 /// Bedrock's service tiers. A target without one leaves the request's own choice as it is.
@@ -90,11 +107,9 @@ pub trait HasTarget {
 impl Target {
     /// A model in a Region.
     #[must_use]
-    pub const fn new(region: Region, model: ModelId) -> Self {
+    pub fn new(region: Region, model: ModelId) -> Self {
         Self {
-            region,
-            model,
-            service_tier: None,
+            shared: Arc::new(Shared::new(region, model, None)),
         }
     }
 
@@ -109,27 +124,85 @@ impl Target {
 
     /// The same target in the given service tier.
     #[must_use]
-    pub const fn with_service_tier(mut self, tier: ServiceTier) -> Self {
-        self.service_tier = Some(tier);
+    pub fn with_service_tier(mut self, tier: ServiceTier) -> Self {
+        let Shared { region, model, .. } = Arc::unwrap_or_clone(self.shared);
+        self.shared = Arc::new(Shared::new(region, model, Some(tier)));
         self
     }
 
     /// The Region that is called.
     #[must_use]
-    pub const fn region(&self) -> &Region {
-        &self.region
+    #[inline]
+    pub fn region(&self) -> &Region {
+        &self.shared.region
     }
 
     /// The model that is asked for.
     #[must_use]
-    pub const fn model(&self) -> &ModelId {
-        &self.model
+    #[inline]
+    pub fn model(&self) -> &ModelId {
+        &self.shared.model
     }
 
     /// The service tier, or `None` to leave the request's own choice as it is.
     #[must_use]
-    pub const fn service_tier(&self) -> Option<ServiceTier> {
-        self.service_tier
+    #[inline]
+    pub fn service_tier(&self) -> Option<ServiceTier> {
+        self.shared.service_tier
+    }
+
+    /// A hash of the Region and of the base model, made once: for maps that don't tell ids of one model apart by more
+    /// than a few bits. It is another one in every process.
+    #[must_use]
+    #[inline]
+    pub fn base_hash(&self) -> u64 {
+        self.shared.base_hash
+    }
+}
+
+impl Shared {
+    fn new(region: Region, model: ModelId, service_tier: Option<ServiceTier>) -> Self {
+        // Seeded anew in every process: clients name models, and must not be able to name some that collide.
+        static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self {
+            hash: STATE.hash_one((&region, &model, service_tier)),
+            base_hash: STATE.hash_one((&region, model.base())),
+            region,
+            model,
+            service_tier,
+        }
+    }
+}
+
+// === clones compare by address, and all hash as they were hashed once ===
+
+impl PartialEq for Target {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+            || (self.shared.hash == other.shared.hash
+                && self.shared.region == other.shared.region
+                && self.shared.model == other.shared.model
+                && self.shared.service_tier == other.shared.service_tier)
+    }
+}
+
+impl Eq for Target {}
+
+impl Hash for Target {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.shared.hash);
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("region", self.region())
+            .field("model", self.model())
+            .field("service_tier", &self.service_tier())
+            .finish()
     }
 }
 
@@ -171,8 +244,8 @@ impl fmt::Display for ServiceTier {
 /// `region/model`, and `@tier` where one is set.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.region, self.model)?;
-        match self.service_tier {
+        write!(f, "{}/{}", self.region(), self.model())?;
+        match self.service_tier() {
             Some(tier) => write!(f, "@{tier}"),
             None => Ok(()),
         }
