@@ -1,30 +1,53 @@
 use std::{
-    collections::HashMap,
-    hash::Hash,
+    fmt,
+    hash::{BuildHasher, Hash},
     sync::{Arc, OnceLock},
 };
 
-use parking_lot::RwLock;
+use hashbrown::DefaultHashBuilder;
+use parking_lot::Mutex;
 
 /// The most keys that get labels of their own without having been reserved.
 pub(crate) const MAX_KEYS: usize = 256;
+
+/// The most keys that are given theirs beforehand.
+const MAX_RESERVED: usize = 2 * MAX_KEYS;
 
 /// What a key beyond [`MAX_KEYS`] is labelled with. A client can name as many models as it likes; a recorder
 /// keeps every label it was ever given.
 pub(crate) const OTHER: &str = "other";
 
-/// Handles by key, as many as [`MAX_KEYS`]. All further keys share one more.
-#[derive(Debug)]
+/// Handles by key, as many as [`MAX_KEYS`] and those that were reserved. All further keys share one more.
+///
+/// A key keeps its place for ever, so that looking it up takes no lock and writes nothing: calls to different
+/// targets don't touch one another's memory.
 pub(crate) struct Bounded<K, H> {
-    by_key: RwLock<HashMap<K, Arc<H>>>,
+    hasher: DefaultHashBuilder,
+    /// A key stands at the first place from its hash on that was free. A quarter of the places stay so.
+    places: Box<[Place<K, H>]>,
+    /// How many have a key, changed with the key.
+    taken: Mutex<Taken>,
     /// Of all keys that find no place.
     other: OnceLock<Arc<H>>,
 }
 
+type Place<K, H> = OnceLock<(K, Arc<H>)>;
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    reserved: usize,
+    others: usize,
+}
+
+/// A power of two, so that the place of a hash is a mask away.
+const PLACES: usize = 4 * MAX_KEYS;
+
 impl<K, H> Default for Bounded<K, H> {
     fn default() -> Self {
         Self {
-            by_key: RwLock::default(),
+            hasher: DefaultHashBuilder::default(),
+            places: (0..PLACES).map(|_| OnceLock::new()).collect(),
+            taken: Mutex::default(),
             other: OnceLock::new(),
         }
     }
@@ -32,30 +55,129 @@ impl<K, H> Default for Bounded<K, H> {
 
 impl<K: Clone + Eq + Hash, H> Bounded<K, H> {
     /// The handles of a key. `new` makes them, of the key or, where there is no place for it, of nothing.
-    pub(crate) fn get(&self, key: &K, new: impl Fn(Option<&K>) -> H) -> Arc<H> {
-        let known = self.by_key.read().get(key).cloned();
-        // Once there is one, the table is full and stays so.
-        known
-            .or_else(|| self.other.get().cloned())
-            .unwrap_or_else(|| self.insert(key, new))
+    pub(crate) fn get(&self, key: &K, new: impl Fn(Option<&K>) -> H) -> &Arc<H> {
+        match self.find(key) {
+            Ok(handles) => handles,
+            Err(_) => self.insert(key, new),
+        }
     }
 
-    /// Gives a key a place of its own, however many have one: it is the operator who names it, and not a client.
-    pub(crate) fn reserve(&self, key: &K, new: impl Fn(Option<&K>) -> H) -> Arc<H> {
-        let mut by_key = self.by_key.write();
-        let handles = by_key.entry(key.clone());
-        Arc::clone(handles.or_insert_with(|| Arc::new(new(Some(key)))))
+    /// The handles of a key, or the place where they would be.
+    #[inline]
+    fn find(&self, key: &K) -> Result<&Arc<H>, &Place<K, H>> {
+        let mut at = self.hasher.hash_one(key) as usize;
+        loop {
+            let place = &self.places[at % PLACES];
+            match place.get() {
+                Some((known, handles)) if known == key => return Ok(handles),
+                Some(_) => at = at.wrapping_add(1),
+                None => return Err(place),
+            }
+        }
+    }
+
+    /// Gives a key a place of its own, however many clients have named: it is the operator who names it.
+    pub(crate) fn reserve(&self, key: &K, new: impl Fn(Option<&K>) -> H) -> &Arc<H> {
+        self.place(key, new, |taken| &mut taken.reserved, MAX_RESERVED)
     }
 
     #[cold]
-    fn insert(&self, key: &K, new: impl Fn(Option<&K>) -> H) -> Arc<H> {
-        let mut by_key = self.by_key.write();
-        if by_key.len() < MAX_KEYS {
-            let handles = by_key.entry(key.clone());
-            Arc::clone(handles.or_insert_with(|| Arc::new(new(Some(key)))))
-        } else {
-            drop(by_key);
-            Arc::clone(self.other.get_or_init(|| Arc::new(new(None))))
+    fn insert(&self, key: &K, new: impl Fn(Option<&K>) -> H) -> &Arc<H> {
+        self.place(key, new, |taken| &mut taken.others, MAX_KEYS)
+    }
+
+    fn place(
+        &self,
+        key: &K,
+        new: impl Fn(Option<&K>) -> H,
+        counted: fn(&mut Taken) -> &mut usize,
+        most: usize,
+    ) -> &Arc<H> {
+        let mut taken = self.taken.lock();
+        let count = counted(&mut taken);
+        // Somebody may have been quicker.
+        match self.find(key) {
+            Ok(handles) => handles,
+            Err(place) if *count < most => {
+                *count += 1;
+                let (_, handles) = place.get_or_init(|| (key.clone(), Arc::new(new(Some(key)))));
+                handles
+            }
+            Err(_) => {
+                drop(taken);
+                self.other.get_or_init(|| Arc::new(new(None)))
+            }
+        }
+    }
+}
+
+impl<K: fmt::Debug, H: fmt::Debug> fmt::Debug for Bounded<K, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let taken = self.places.iter().filter_map(OnceLock::get);
+        f.debug_map()
+            .entries(taken.map(|(key, handles)| (key, handles)))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(key: Option<&u32>) -> String {
+        key.map_or_else(|| OTHER.to_owned(), u32::to_string)
+    }
+
+    #[test]
+    fn a_key_keeps_its_handles_and_the_last_ones_share_theirs() {
+        let bounded = Bounded::default();
+        let first: Vec<_> = (0..MAX_KEYS as u32)
+            .map(|key| Arc::clone(bounded.get(&key, named)))
+            .collect();
+        for key in 0..10 * MAX_KEYS as u32 {
+            let handles = bounded.get(&key, named);
+            match first.get(key as usize) {
+                Some(known) => assert!(Arc::ptr_eq(handles, known), "{key}"),
+                None => assert_eq!(**handles, OTHER, "{key}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_reserved_has_its_place_though_clients_have_taken_theirs() {
+        let bounded = Bounded::default();
+        for key in 0..10 * MAX_KEYS as u32 {
+            bounded.get(&key, named);
+        }
+        let reserved = 100_000..100_000 + MAX_RESERVED as u32;
+        for key in reserved.clone() {
+            assert_eq!(**bounded.reserve(&key, named), key.to_string());
+        }
+        for key in reserved {
+            assert_eq!(**bounded.get(&key, named), key.to_string());
+        }
+        assert_eq!(**bounded.reserve(&1_000_000, named), OTHER);
+    }
+
+    #[test]
+    fn threads_that_name_a_key_together_get_the_same_handles() {
+        let bounded = Bounded::default();
+        let all: Vec<Vec<_>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..500).map(|key| bounded.get(&key, named)).collect()))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        let [first, others @ ..] = &all[..] else {
+            unreachable!("there are four threads")
+        };
+        for (key, handles) in first.iter().enumerate() {
+            for thread in others {
+                assert!(Arc::ptr_eq(thread[key], handles), "{key}");
+            }
         }
     }
 }

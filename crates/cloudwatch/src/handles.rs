@@ -146,7 +146,7 @@ impl HandleCache {
         handles.register_faults(self.scope);
     }
 
-    pub(crate) fn get(&self, target: &Target) -> Arc<Handles> {
+    pub(crate) fn get(&self, target: &Target) -> &Arc<Handles> {
         self.by_target.get(target, |target| self.new_of(target))
     }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tower_bedrock_core::{HasCompletion, HasFault, HasTarget, Target};
+use tower_bedrock_core::{HasCompletion, HasFault, HasTarget, Target, clock};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -27,6 +27,11 @@ use crate::{
 /// Metrics are described, with their units, to the recorder that is in place when the layer is made, and handles
 /// are registered with the one in place when a target is first called: install yours before you make the layer.
 /// Without one, nothing is recorded and next to nothing is spent.
+///
+/// # Time
+///
+/// All that stands inside shares one [reading of the clock](clock) for each poll, as far as it asks there, as this
+/// project's layers do.
 ///
 /// # Labels
 ///
@@ -127,12 +132,11 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let target = request.target().clone();
-        let recording = Recording::new(self.handles.get(&target), self.handles.scope());
+        let _shared = clock::share();
+        let recording = Recording::new(&self.handles, request.target());
         MetricsFuture {
-            recording: Some(recording),
-            target,
             call: self.inner.call(request),
+            recording: Some(recording),
         }
     }
 }
@@ -144,10 +148,9 @@ pin_project! {
     ///
     /// Dropped before the answer, it counts a cancelled call.
     pub struct MetricsFuture<F> {
-        recording: Option<Recording>,
-        target: Target,
         #[pin]
         call: F,
+        recording: Option<Recording>,
     }
 }
 
@@ -161,11 +164,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let _shared = clock::share();
         let mut result = ready!(this.call.poll(cx));
         if let Some(recording) = this.recording.take() {
             match &mut result {
                 Ok(response) => {
-                    recording.answered(this.target, response.history());
+                    recording.answered(response.history());
                     response.on_completion(move |completion| recording.completed(completion));
                 }
                 Err(error) => recording.failed(error.fault(), error.history()),

@@ -259,7 +259,7 @@ impl<K: Clone + Eq + Hash> QuotaMetrics<K> {
         }
     }
 
-    fn quota(&self, key: &K) -> Arc<Quota> {
+    fn quota(&self, key: &K) -> &Arc<Quota> {
         self.quotas.get(key, |key| self.new_of(key))
     }
 

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use tower_bedrock_core::{Completion, Fault, FaultKind, History, Outcome, Target};
+use tower_bedrock_core::{Completion, Fault, FaultKind, History, Outcome, Target, clock};
 
 use crate::{
-    handles::{Handles, Scope},
+    handles::{HandleCache, Handles, Scope},
     table,
 };
 
@@ -13,16 +13,25 @@ use crate::{
 pub(crate) struct Recording {
     // `None` once the call has ended.
     handles: Option<Arc<Handles>>,
-    scope: Scope,
+    /// What the application asked for; `None` of an attempt, which has nothing to compare it with.
+    requested: Option<Target>,
     start: Instant,
 }
 
 impl Recording {
-    pub(crate) fn new(handles: Arc<Handles>, scope: Scope) -> Self {
+    pub(crate) fn new(handles: &HandleCache, target: &Target) -> Self {
         Self {
-            handles: Some(handles),
-            scope,
-            start: Instant::now(),
+            handles: Some(Arc::clone(handles.get(target))),
+            requested: (handles.scope() == Scope::Request).then(|| target.clone()),
+            start: clock::now(),
+        }
+    }
+
+    fn scope(&self) -> Scope {
+        if self.requested.is_some() {
+            Scope::Request
+        } else {
+            Scope::Attempt
         }
     }
 
@@ -30,15 +39,15 @@ impl Recording {
     pub(crate) fn failed(mut self, fault: Fault, history: Option<&History>) {
         if let Some(handles) = self.handles.take() {
             self.fault(&handles, fault.kind());
-            if self.scope == Scope::Request {
+            if self.scope() == Scope::Request {
                 journey(&handles, history);
             }
         }
     }
 
     /// What happened on the way to an answer that has begun to arrive.
-    pub(crate) fn answered(&self, requested: &Target, history: Option<&History>) {
-        if let (Scope::Request, Some(handles)) = (self.scope, &self.handles) {
+    pub(crate) fn answered(&self, history: Option<&History>) {
+        if let (Some(requested), Some(handles)) = (&self.requested, &self.handles) {
             journey(handles, history);
             if let Some(history) = history {
                 if history.degraded.is_some() {
@@ -59,7 +68,7 @@ impl Recording {
         let Some(handles) = self.handles.take() else {
             return;
         };
-        if self.scope == Scope::Attempt {
+        if self.scope() == Scope::Attempt {
             if let Some(after) = completion.time_to_first_token {
                 handles
                     .time_to_first_token
@@ -78,15 +87,17 @@ impl Recording {
         }
         match completion.outcome {
             Outcome::Complete => {
-                let milliseconds = self.start.elapsed().as_secs_f64() * 1_000.0;
-                match self.scope {
+                match self.scope() {
                     Scope::Attempt => {
                         handles.invocations.increment(1);
-                        handles.invocation_latency.record(milliseconds);
+                        // The leaf may have taken its time within this very poll.
+                        let now = clock::read();
+                        handles.invocation_latency.record(self.milliseconds(now));
                     }
                     Scope::Request => {
                         handles.requests.increment(1);
-                        handles.request_latency.record(milliseconds);
+                        let now = clock::now();
+                        handles.request_latency.record(self.milliseconds(now));
                     }
                 }
             }
@@ -95,8 +106,12 @@ impl Recording {
         }
     }
 
+    fn milliseconds(&self, now: Instant) -> f64 {
+        now.saturating_duration_since(self.start).as_secs_f64() * 1_000.0
+    }
+
     fn fault(&self, handles: &Handles, kind: FaultKind) {
-        match self.scope {
+        match self.scope() {
             Scope::Attempt => handles.fault(metric_of(kind), kind),
             Scope::Request => {
                 handles.requests.increment(1);
@@ -106,7 +121,7 @@ impl Recording {
     }
 
     fn cancelled(&self, handles: &Handles) {
-        match self.scope {
+        match self.scope() {
             Scope::Attempt => handles.cancelled_invocations.increment(1),
             Scope::Request => handles.cancelled_requests.increment(1),
         }

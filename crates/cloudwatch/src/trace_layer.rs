@@ -11,7 +11,7 @@ use tower_bedrock_core::{
 };
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::Span;
+use tracing::{Span, level_filters::LevelFilter};
 
 use crate::{
     attributes::{
@@ -104,17 +104,24 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
+        if !is_heard() {
+            return TraceFuture {
+                call: self.inner.call(request),
+                traced: None,
+            };
+        }
         let span = match self.scope {
             Scope::Request => request_span(request.target(), request.demand()),
             Scope::Attempt => attempt_span(request.target(), request.demand()),
         };
         let target = request.target().clone();
-        let call = span.in_scope(|| self.inner.call(request));
         TraceFuture {
-            span,
-            target,
-            scope: self.scope,
-            call,
+            call: span.in_scope(|| self.inner.call(request)),
+            traced: Some(Traced {
+                span,
+                target,
+                scope: self.scope,
+            }),
         }
     }
 }
@@ -126,12 +133,18 @@ pin_project! {
     ///
     /// Dropping it ends the span.
     pub struct TraceFuture<F> {
-        span: Span,
-        target: Target,
-        scope: Scope,
         #[pin]
         call: F,
+        // `None` where nobody listens.
+        traced: Option<Traced>,
     }
+}
+
+#[derive(Clone, Debug)]
+struct Traced {
+    span: Span,
+    target: Target,
+    scope: Scope,
 }
 
 impl<F, Response, Error> Future for TraceFuture<F>
@@ -144,45 +157,59 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let _entered = this.span.enter();
+        let Some(traced) = this.traced else {
+            return this.call.poll(cx);
+        };
+        let _entered = traced.span.enter();
         let mut result = ready!(this.call.poll(cx));
         match &mut result {
             Ok(response) => {
-                record_history(this.span, response.history());
-                let (span, target, scope) = (this.span.clone(), this.target.clone(), *this.scope);
-                response
-                    .on_completion(move |completion| completed(&span, &target, scope, completion));
+                record_history(&traced.span, response.history());
+                let traced = traced.clone();
+                response.on_completion(move |completion| traced.completed(completion));
             }
             Err(error) => {
-                record_history(this.span, error.history());
-                failed(this.span, this.target, *this.scope, error.fault());
+                record_history(&traced.span, error.history());
+                traced.failed(error.fault());
             }
         }
         Poll::Ready(result)
     }
 }
 
-fn completed(span: &Span, target: &Target, scope: Scope, completion: &Completion) {
-    record_cost(span, completion);
-    match completion.outcome {
-        Outcome::Complete => {}
-        Outcome::Failed(fault) => failed(span, target, scope, fault),
-        Outcome::Dropped => record_cancelled(span),
-    }
+/// Whether any subscriber cares for what is told here. Where none is installed, this is all that a call costs.
+fn is_heard() -> bool {
+    LevelFilter::current() >= LevelFilter::WARN
 }
 
-fn failed(span: &Span, target: &Target, scope: Scope, fault: Fault) {
-    record_fault(span, fault);
-    if scope == Scope::Attempt {
-        let exception = fault.kind().exception().unwrap_or("none");
-        tracing::warn!(parent: span, exception, %fault, bedrock.target = %target, "attempt failed");
+impl Traced {
+    fn completed(&self, completion: &Completion) {
+        record_cost(&self.span, completion);
+        match completion.outcome {
+            Outcome::Complete => {}
+            Outcome::Failed(fault) => self.failed(fault),
+            Outcome::Dropped => record_cancelled(&self.span),
+        }
+    }
+
+    fn failed(&self, fault: Fault) {
+        let Self {
+            span,
+            target,
+            scope,
+        } = self;
+        record_fault(span, fault);
+        if *scope == Scope::Attempt {
+            let exception = fault.kind().exception().unwrap_or("none");
+            tracing::warn!(parent: span, exception, %fault, bedrock.target = %target, "attempt failed");
+        }
     }
 }
 
 impl<F> fmt::Debug for TraceFuture<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TraceFuture")
-            .field("span", &self.span)
+            .field("traced", &self.traced)
             .finish_non_exhaustive()
     }
 }
