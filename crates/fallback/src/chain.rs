@@ -1,5 +1,6 @@
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
+use hashbrown::HashMap;
 use tokio::time::Duration;
 use tower_bedrock_core::{Geography, ModelId, Target};
 

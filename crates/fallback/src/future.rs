@@ -9,7 +9,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tower_bedrock_core::{FaultKind, HasCompletion, HasDemand, HasFault, HasTarget, Target};
+use tower_bedrock_core::{FaultKind, HasCompletion, HasDemand, HasFault, HasTarget, Target, clock};
 use tower_service::Service;
 
 use crate::{
@@ -34,6 +34,8 @@ pin_project! {
         journey: Journey<S::Error>,
         // Where the hop in hand leads.
         target: Target,
+        // When waiting for it ends, and the timer for that, once it has to be waited for.
+        until: Option<Instant>,
         #[pin]
         timer: Option<Sleep>,
         #[pin]
@@ -46,9 +48,9 @@ pin_project! {
     enum State<F, A, Request> {
         // Decide on the next hop.
         Next,
-        // A hop is decided on; the service has to be ready for it. `until` is when it is cancelled; the
-        // timer fires then, or at the call's deadline if that comes first.
-        Waiting { request: Option<Request>, until: Option<Instant> },
+        // A hop is decided on; the service has to be ready for it. `cancelled` is when the hop is; waiting ends
+        // then, or at the call's deadline if that comes first.
+        Waiting { request: Option<Request>, cancelled: Option<Instant> },
         // The hop is under way.
         Calling { #[pin] call: F },
         // No hop served the call; the responder is asked.
@@ -69,6 +71,7 @@ where
             service,
             hops,
             journey: Journey::new(),
+            until: None,
             timer: None,
             state: State::Next,
         }
@@ -92,7 +95,7 @@ where
             // What the hop in hand has come to.
             let result = match this.state.as_mut().project() {
                 StateProjection::Next => {
-                    match this.hops.decide(Instant::now()) {
+                    match this.hops.decide(clock::now()) {
                         Decision::PassOver(target, fault) => {
                             tracing::info!(bedrock.target = %target, %fault, "fallback: left out");
                             this.journey.passed_over(target, fault);
@@ -101,13 +104,13 @@ where
                             tracing::info!(bedrock.target = %target, %fault, "fallback: not fit for it");
                             this.journey.refused(target, fault);
                         }
-                        Decision::Try(target, request, until) => {
-                            let start_by = until.into_iter().chain(this.hops.deadline).min();
-                            this.timer.set(start_by.map(sleep_until));
+                        Decision::Try(target, request, cancelled) => {
+                            *this.until = cancelled.into_iter().chain(this.hops.deadline).min();
+                            this.timer.set(None);
                             *this.target = target;
                             this.state.set(State::Waiting {
                                 request: Some(request),
-                                until,
+                                cancelled,
                             });
                         }
                         Decision::Respond(request) => {
@@ -125,7 +128,7 @@ where
                     }
                     continue;
                 }
-                StateProjection::Waiting { request, until } => {
+                StateProjection::Waiting { request, cancelled } => {
                     let ready = match this.service.poll_ready(cx) {
                         Poll::Ready(Ok(())) => true,
                         // A service that failed so is not to be called again: only the responder is left.
@@ -142,26 +145,21 @@ where
                         }
                         Poll::Pending => false,
                     };
-                    let start_by = this
-                        .timer
-                        .as_ref()
-                        .as_pin_ref()
-                        .map(|timer| timer.deadline());
-                    if ready && start_by.is_none_or(|start_by| Instant::now() < start_by) {
+                    let start_by = *this.until;
+                    let in_time = |start_by| clock::now() < start_by;
+                    if ready && start_by.is_none_or(in_time) {
                         if let Some(request) = request.take() {
                             let call = this.service.call(request);
-                            this.timer.set(until.map(sleep_until));
+                            *this.until = *cancelled;
+                            this.timer.set(None);
                             this.state.set(State::Calling { call });
                         }
                         continue;
                     }
                     if !ready {
-                        match this.timer.as_mut().as_pin_mut() {
-                            Some(timer) => ready!(timer.poll(cx)),
-                            None => return Poll::Pending,
-                        }
+                        ready!(poll_timer(this.timer.as_mut(), start_by, cx));
                     }
-                    let kind = if start_by == *until {
+                    let kind = if start_by == *cancelled {
                         FaultKind::Timeout
                     } else {
                         FaultKind::DeadlineExceeded
@@ -199,10 +197,7 @@ where
                     tracing::warn!(bedrock.target = %this.target, %fault, "fallback: failed");
                 }
                 Poll::Pending => {
-                    match this.timer.as_mut().as_pin_mut() {
-                        Some(timer) => ready!(timer.poll(cx)),
-                        None => return Poll::Pending,
-                    }
+                    ready!(poll_timer(this.timer.as_mut(), *this.until, cx));
                     tracing::warn!(bedrock.target = %this.target, "fallback: cancelled for being slow");
                     this.journey.cancelled(this.target.clone());
                 }
@@ -210,6 +205,24 @@ where
             this.timer.set(None);
             this.state.set(State::Next);
         }
+    }
+}
+
+/// Made when it is first asked: most calls need none.
+fn poll_timer(
+    mut timer: Pin<&mut Option<Sleep>>,
+    until: Option<Instant>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    let Some(until) = until else {
+        return Poll::Pending;
+    };
+    if timer.is_none() {
+        timer.set(Some(sleep_until(until)));
+    }
+    match timer.as_pin_mut() {
+        Some(timer) => timer.poll(cx),
+        None => Poll::Pending,
     }
 }
 
