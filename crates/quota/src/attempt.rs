@@ -49,12 +49,14 @@ const SAMPLED: u64 = 16;
 
 impl AttemptTimes {
     /// Whether an answer that ends so is to be timed by the clock.
+    #[inline]
     pub(crate) fn needs_clock(&self, answered: Answered) -> bool {
         answered == Answered::Whole
             && (self.answers < u64::from(ENOUGH) || self.answers.is_multiple_of(SAMPLED))
     }
 
     /// A call has ended that was sent at `sent`; where it needs the clock, at `now`.
+    #[inline]
     pub(crate) fn answered(&mut self, answered: Answered, sent: Time, now: Time) {
         let is_timed = self.needs_clock(answered);
         match answered {

@@ -127,6 +127,7 @@ impl Budget {
 
     /// Brings everything up to `now`, or to the latest moment seen where that is later: threads that read
     /// the clock one after another may come here the other way round.
+    #[inline]
     pub(crate) fn at<'a>(&'a mut self, now: Time, mut day: Option<&'a mut DayState>) -> Books<'a> {
         if now > self.now {
             self.now = now;
@@ -162,6 +163,7 @@ impl Budget {
     }
 
     /// Whether it matters when exactly a call ended so: where something is charged, learnt, or timed.
+    #[inline]
     pub(crate) fn depends_on_when(&self, grant: &Grant, ending: Ending) -> bool {
         let learning = || self.requests.is_learning() || self.tokens.is_learning();
         match ending {
@@ -208,6 +210,7 @@ impl Books<'_> {
     }
 
     /// The last thing to get out of the way of a call, were it the next.
+    #[inline]
     pub(crate) fn obstacle(&self, tokens: u64) -> Option<Obstacle> {
         let Self { own, day, now } = self;
         let fits = own.requests.fits(1)
@@ -231,6 +234,7 @@ impl Books<'_> {
     }
 
     /// Charges a call for which there is no obstacle, and which is sent now.
+    #[inline]
     pub(crate) fn grant(&mut self, tokens: u64) -> Grant {
         self.take_off(tokens, Meter::charge)
     }
@@ -240,6 +244,7 @@ impl Books<'_> {
         self.take_off(tokens, Meter::hold)
     }
 
+    #[inline]
     fn take_off(&mut self, tokens: u64, charge: impl Fn(&mut Meter, Time, u64) -> Ticket) -> Grant {
         let Self { own, day, now } = self;
         own.in_flight.calls += 1;
@@ -270,6 +275,7 @@ impl Books<'_> {
         self.each(grant, Meter::send);
     }
 
+    #[inline]
     fn each(&mut self, grant: &mut Grant, step: impl Fn(&mut Meter, Time, &mut Ticket, u64)) {
         let Self { own, day, now } = self;
         step(&mut own.requests, *now, &mut grant.requests, 1);
@@ -280,6 +286,7 @@ impl Books<'_> {
     }
 
     /// A call that was granted has ended.
+    #[inline]
     pub(crate) fn end(&mut self, mut grant: Grant, ending: Ending) {
         if matches!(ending, Ending::Settled(_) | Ending::Kept) {
             // Nothing was used by a call that was not sent.
@@ -347,6 +354,7 @@ impl Books<'_> {
         }
     }
 
+    #[inline]
     fn settle(&mut self, grant: &Grant, settlement: Settlement) {
         let now = self.now;
         let cost = settlement.cost;
@@ -386,12 +394,14 @@ impl Books<'_> {
 impl Settlement {
     /// What Bedrock charged when the call ended, beyond what it had deducted when it started. An input that
     /// was estimated too high was not in use there, and must not leave the window here for what was.
+    #[inline]
     fn overshoot(self, grant: &Grant) -> u64 {
         self.cost.saturating_sub(self.reserved.min(grant.tokens))
     }
 }
 
 impl Settled {
+    #[inline]
     fn add(&mut self, reserved: u64, cost: u64) {
         self.calls += 1;
         self.reserved = self.reserved.saturating_add(reserved);

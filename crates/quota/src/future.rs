@@ -111,19 +111,20 @@ where
     C: CountTokens<Request>,
 {
     loop {
-        let next = match this.state.as_mut().project() {
+        let start = match this.state.as_mut().project() {
             StateProj::Start => {
                 let request = this.request.as_mut().expect(DONE);
                 let meters = this.limiter.meters(request.target());
                 let estimate = meters.estimate(request);
-                match this.count.count(request, estimate) {
-                    Some(count) => State::Counting {
+                if let Some(count) = this.count.count(request, estimate) {
+                    this.state.set(State::Counting {
                         meters,
                         estimate,
                         count,
-                    },
-                    None => admit(this.limiter, meters, request, estimate, cx)?,
+                    });
+                    continue;
                 }
+                admit(this.limiter, meters, request, estimate, cx)
             }
             StateProj::Counting {
                 meters,
@@ -133,26 +134,10 @@ where
                 let input = ready!(count.poll(cx)).unwrap_or(*estimate);
                 let request = this.request.as_ref().expect(DONE);
                 let meters = std::mem::replace(meters, Meters::Nothing);
-                admit(this.limiter, meters, request, input, cx)?
+                admit(this.limiter, meters, request, input, cx)
             }
-            StateProj::Waiting { waiting } => State::Admitted {
-                reservation: Some(ready!(waiting.poll(cx))?),
-            },
-            StateProj::Admitted { reservation } => {
-                let reserved = reservation.as_mut().expect(DONE);
-                match this.inner.poll_ready(cx) {
-                    Poll::Ready(Ok(())) => reserved.sent(),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                    Poll::Pending => {
-                        reserved.hold();
-                        return Poll::Pending;
-                    }
-                }
-                State::Called {
-                    reservation: reservation.take(),
-                    call: this.inner.call(this.request.take().expect(DONE)),
-                }
-            }
+            StateProj::Waiting { waiting } => Start::Reserved(ready!(waiting.poll(cx))?),
+            StateProj::Admitted { reservation } => Start::Reserved(reservation.take().expect(DONE)),
             StateProj::Called { reservation, call } => {
                 let result = ready!(call.poll(cx));
                 let reservation = reservation.take().expect(DONE);
@@ -169,32 +154,50 @@ where
             }
             StateProj::Done => panic!("{DONE}"),
         };
-        this.state.set(next);
+        match start {
+            Start::Reserved(mut reservation) => match this.inner.poll_ready(cx) {
+                Poll::Ready(Ok(())) => {
+                    reservation.sent();
+                    let call = this.inner.call(this.request.take().expect(DONE));
+                    this.state.set(State::Called {
+                        reservation: Some(reservation),
+                        call,
+                    });
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    reservation.hold();
+                    this.state.set(State::Admitted {
+                        reservation: Some(reservation),
+                    });
+                    return Poll::Pending;
+                }
+            },
+            Start::Waits(seat) => {
+                let demand = this.request.as_ref().expect(DONE).demand();
+                this.state.set(State::Waiting {
+                    waiting: Waiting::new(seat, demand),
+                });
+            }
+            Start::Refused(exhausted) => return Poll::Ready(Err(exhausted.into())),
+        }
     }
 }
 
 /// Asks the quota for so many input tokens and what the request bounds its output to.
-fn admit<Request, Count, Call>(
+fn admit<Request>(
     limiter: &Limiter,
     meters: Meters,
     request: &Request,
     input: u64,
     cx: &mut Context<'_>,
-) -> Result<State<Count, Call>, Exhausted>
+) -> Start
 where
     Request: HasTarget + HasDemand,
 {
     let demand = request.demand();
     let tokens = meters.tokens(input, &demand);
-    match limiter.start(meters, tokens, &demand, request.context(), cx.waker()) {
-        Start::Reserved(reservation) => Ok(State::Admitted {
-            reservation: Some(reservation),
-        }),
-        Start::Waits(seat) => Ok(State::Waiting {
-            waiting: Waiting::new(seat, demand),
-        }),
-        Start::Refused(exhausted) => Err(exhausted),
-    }
+    limiter.start(meters, tokens, &demand, request.context(), cx.waker())
 }
 
 impl<S, Request, C> fmt::Debug for ResponseFuture<S, Request, C>

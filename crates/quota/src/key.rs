@@ -83,6 +83,7 @@ impl Key {
     }
 
     /// A call asks to be let through.
+    #[inline]
     pub(crate) fn ask(&self, ask: &Ask<'_>, now: Time, waker: &Waker) -> Turn {
         self.step(
             |state, mut day, wakers| match state.ask(ask, now, day.as_deref_mut(), wakers) {
@@ -128,6 +129,7 @@ impl Key {
 
     /// A call that was granted has ended. `waited` says whose it was, where it waited; `clock` is read only
     /// where it matters when that was.
+    #[inline]
     pub(crate) fn end(
         &self,
         grant: &Grant,
@@ -174,6 +176,7 @@ impl Key {
 
     /// Does something that may make room: for those who wait here, and for other keys that wait for the same
     /// day.
+    #[inline]
     fn change(
         &self,
         now: impl FnOnce(&State) -> Time,
@@ -229,6 +232,7 @@ impl Key {
         }
     }
 
+    #[inline]
     fn step<R>(&self, step: impl FnOnce(&mut State, Option<&mut DayState>, &mut Wakers) -> R) -> R {
         let mut wakers = Wakers::new();
         let result = {

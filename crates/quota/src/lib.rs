@@ -88,6 +88,7 @@ mod exhausted;
 mod future;
 mod headroom;
 mod key;
+mod keys;
 mod layer;
 mod learn;
 mod limiter;

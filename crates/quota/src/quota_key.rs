@@ -4,7 +4,6 @@ use std::{
     sync::Arc,
 };
 
-use hashbrown::Equivalent;
 use tower_bedrock_core::{Region, Route, ServiceTier, Target};
 
 /// What one set of limits belongs to: a base model, called in a Region, in one of the ways that Bedrock
@@ -21,12 +20,14 @@ use tower_bedrock_core::{Region, Route, ServiceTier, Target};
 /// assert_eq!(key.to_string(), "eu-west-1/cross-region/amazon.nova-lite-v1:0");
 /// # Ok::<(), tower_bedrock_core::InvalidTarget>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct QuotaKey {
     region: Region,
     route: QuotaRoute,
     model: Arc<str>,
     reserved_tier: bool,
+    /// Of all the above.
+    hash: u64,
 }
 
 /// The ways of calling a model that have quotas of their own, named as Service Quotas names them.
@@ -53,6 +54,7 @@ pub(crate) struct KeyRef<'a> {
     route: QuotaRoute,
     model: &'a str,
     reserved_tier: bool,
+    hash: u64,
 }
 
 impl QuotaKey {
@@ -89,11 +91,17 @@ impl QuotaKey {
 
 impl<'a> KeyRef<'a> {
     pub(crate) fn of(target: &'a Target) -> Self {
+        let route = QuotaRoute::from(target.model().route());
+        let reserved_tier = target.service_tier() == Some(ServiceTier::Reserved);
         Self {
             region: target.region(),
-            route: target.model().route().into(),
+            route,
             model: target.model().base(),
-            reserved_tier: target.service_tier() == Some(ServiceTier::Reserved),
+            reserved_tier,
+            // What hashes it further is to spread the few that are close together.
+            hash: target
+                .base_hash()
+                .wrapping_add(2 * route as u64 + u64::from(reserved_tier)),
         }
     }
 
@@ -103,6 +111,7 @@ impl<'a> KeyRef<'a> {
             route: self.route,
             model: self.model.into(),
             reserved_tier: self.reserved_tier,
+            hash: self.hash,
         }
     }
 }
@@ -122,32 +131,38 @@ impl From<Route> for QuotaRoute {
 // === a key and its borrowed form hash alike ===
 
 impl Hash for QuotaKey {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        KeyRef {
-            region: &self.region,
-            route: self.route,
-            model: &self.model,
-            reserved_tier: self.reserved_tier,
-        }
-        .hash(state);
+        state.write_u64(self.hash);
     }
 }
 
 impl Hash for KeyRef<'_> {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(self.region.as_str().as_bytes());
-        // Also keeps the two names apart: neither has such a byte.
-        state.write_u8(self.route as u8 | (u8::from(self.reserved_tier) << 7));
-        state.write(self.model.as_bytes());
+        state.write_u64(self.hash);
     }
 }
 
-impl Equivalent<QuotaKey> for KeyRef<'_> {
-    fn equivalent(&self, key: &QuotaKey) -> bool {
+impl KeyRef<'_> {
+    /// Whether it is this key's borrowed form.
+    #[inline]
+    pub(crate) fn is_of(&self, key: &QuotaKey) -> bool {
         self.model == &*key.model
             && self.region == &key.region
             && self.route == key.route
             && self.reserved_tier == key.reserved_tier
+    }
+}
+
+impl fmt::Debug for QuotaKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuotaKey")
+            .field("region", &self.region)
+            .field("route", &self.route)
+            .field("model", &self.model)
+            .field("reserved_tier", &self.reserved_tier)
+            .finish()
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tower_bedrock_core::{Demand, HasDemand, Region, Target};
 
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     day::Day,
     estimate::{Calibration, OutputSizes},
     key::Key,
+    keys::Keys,
     model::Model,
     quota_key::KeyRef,
     state::State,
@@ -21,14 +22,18 @@ use crate::{
 /// The keys, days and models that are kept count of: as many as are configured, whatever clients name.
 #[derive(Debug)]
 pub(crate) struct Registry {
-    keys: RwLock<HashMap<QuotaKey, Arc<Key>>>,
+    keys: Keys,
     rest: Mutex<Rest>,
 }
 
 /// What new keys are made from.
+///
+/// Whoever adds or forgets keys has this locked.
 #[derive(Debug)]
 struct Rest {
     table: LimitTable,
+    /// How many there are.
+    keys: usize,
     days: HashMap<Region, Arc<Day>>,
     models: HashMap<Arc<str>, Arc<Model>>,
     swept_at: Option<Time>,
@@ -47,14 +52,14 @@ pub(crate) enum Meters {
 /// Where all keys are busy, looking again for idle ones has to wait so long: a client that names ever new
 /// models must not make every call look through all keys. Until then a few are looked at.
 const BETWEEN_SWEEPS: u64 = 1_000_000_000;
-const A_FEW: usize = 16;
 
 impl Registry {
     pub(crate) fn new(table: LimitTable) -> Self {
         Self {
-            keys: RwLock::default(),
+            keys: Keys::default(),
             rest: Mutex::new(Rest {
                 table,
+                keys: 0,
                 days: HashMap::new(),
                 models: HashMap::new(),
                 swept_at: None,
@@ -64,14 +69,14 @@ impl Registry {
 
     /// The key of a target where it is kept count of.
     pub(crate) fn find(&self, target: &Target) -> Option<Arc<Key>> {
-        self.keys.read().get(&KeyRef::of(target)).cloned()
+        self.keys.find(KeyRef::of(target))
     }
 
     /// The key of a target, made where there is none yet.
     pub(crate) fn find_or_make(&self, target: &Target, config: &Config) -> Meters {
         match self.find(target) {
             Some(key) => Meters::Key(key),
-            None => self.make(KeyRef::of(target).to_key(), config),
+            None => self.make(KeyRef::of(target), config),
         }
     }
 
@@ -95,7 +100,7 @@ impl Registry {
     }
 
     pub(crate) fn keys(&self) -> Vec<Arc<Key>> {
-        self.keys.read().values().cloned().collect()
+        self.keys.all()
     }
 
     /// Changes the limits of all keys, those there are and those to come.
@@ -110,16 +115,17 @@ impl Registry {
         }
     }
 
-    fn make(&self, name: QuotaKey, config: &Config) -> Meters {
+    #[cold]
+    fn make(&self, name: KeyRef<'_>, config: &Config) -> Meters {
         let now = config.clock.now();
-        // Always taken before the keys' lock.
+        // Always taken before the keys' locks.
         let mut rest = self.rest.lock();
-        let mut keys = self.keys.write();
-        if let Some(key) = keys.get(&name) {
-            return Meters::Key(Arc::clone(key));
+        if let Some(key) = self.keys.find(name) {
+            return Meters::Key(key);
         }
-        if keys.len() >= config.max_keys || rest.days.len() >= config.max_keys {
-            rest.sweep(&mut keys, now);
+        let name = name.to_key();
+        if rest.keys >= config.max_keys || rest.days.len() >= config.max_keys {
+            rest.sweep(&self.keys, now);
         }
         let day = match rest.days.get(name.region()) {
             Some(day) => Some(Arc::clone(day)),
@@ -132,7 +138,7 @@ impl Registry {
             None => None,
         };
         let limits = rest.table.limits(&name);
-        let (Some(day), true) = (day, keys.len() < config.max_keys) else {
+        let (Some(day), true) = (day, rest.keys < config.max_keys) else {
             let limited = limits.requests_per_minute().is_some()
                 || limits.tokens_per_minute().is_some()
                 || rest.table.tokens_per_day(name.region().as_str()).is_some();
@@ -144,8 +150,9 @@ impl Registry {
         };
         let model = rest.model(&name, config);
         let budget = Budget::new(&limits, config.learns);
-        let key = Key::new(name.clone(), config, model, day, State::new(budget));
-        keys.insert(name, Arc::clone(&key));
+        let key = Key::new(name, config, model, day, State::new(budget));
+        self.keys.insert(Arc::clone(&key));
+        rest.keys += 1;
         Meters::Key(key)
     }
 }
@@ -207,7 +214,7 @@ impl Rest {
 
     /// Forgets the keys that nobody uses, with what 429s have taught about them, and the days and models
     /// that are left without a key. A day stays for as long as any of it is used up.
-    fn sweep(&mut self, keys: &mut HashMap<QuotaKey, Arc<Key>>, now: Time) {
+    fn sweep(&mut self, keys: &Keys, now: Time) {
         if self
             .swept_at
             .is_some_and(|at| now.since(at) < BETWEEN_SWEEPS)
@@ -216,22 +223,18 @@ impl Rest {
             return;
         }
         self.swept_at = Some(now);
-        // A key is handed out under the lock that is held here, so who has none now gets none meanwhile.
-        keys.retain(|_, key| Arc::strong_count(key) > 1 || !key.is_idle(now));
+        self.keys -= keys.forget(|key| key.is_idle(now));
         self.days
             .retain(|_, day| Arc::strong_count(day) > 1 || !day.is_idle(now));
         self.models.retain(|_, model| Arc::strong_count(model) > 1);
     }
 
     /// Forgets the first idle key of a few.
-    fn forget_one(&mut self, keys: &mut HashMap<QuotaKey, Arc<Key>>, now: Time) {
-        let idle = |key: &Arc<Key>| Arc::strong_count(key) == 1 && key.is_idle(now);
-        let mut few = keys.iter().take(A_FEW);
-        let Some((name, _)) = few.find(|(_, key)| idle(key)) else {
+    fn forget_one(&mut self, keys: &Keys, now: Time) {
+        let Some(name) = keys.forget_one(|key| key.is_idle(now)) else {
             return;
         };
-        let name = name.clone();
-        keys.remove(&name);
+        self.keys -= 1;
         let model = self.models.get(name.model());
         if model.is_some_and(|model| Arc::strong_count(model) == 1) {
             self.models.remove(name.model());

@@ -30,6 +30,7 @@ struct Held {
     demand: Demand,
     on_hold: bool,
     sent: bool,
+    ended: bool,
 }
 
 impl Reservation {
@@ -48,6 +49,7 @@ impl Reservation {
                 waited,
                 demand,
                 sent: false,
+                ended: false,
             }),
         }
     }
@@ -94,7 +96,7 @@ impl Reservation {
 
     /// The call was answered: charges what it cost, and learns from it.
     pub fn complete(mut self, completion: &Completion) {
-        if let Some(held) = self.held.take() {
+        if let Some(held) = &mut self.held {
             let model = held.key.model();
             if let Some(usage) = &completion.usage {
                 model.learn(&held.demand, usage);
@@ -108,7 +110,7 @@ impl Reservation {
     /// The call failed: gives back what it reserved where Bedrock refused it, and keeps it where the call may
     /// have run. A throttle shrinks the limit it names.
     pub fn fail(mut self, fault: &Fault) {
-        if let Some(held) = self.held.take() {
+        if let Some(held) = &mut self.held {
             if fault.kind() == FaultKind::ThrottledTokensPerDay {
                 let retry_after = fault.retry_after().map(nanos);
                 let now = held.key.clock().now();
@@ -120,20 +122,22 @@ impl Reservation {
 
     /// The call was not sent: gives everything back.
     pub fn refund(mut self) {
-        if let Some(held) = self.held.take() {
+        if let Some(held) = &mut self.held {
             held.end(Ending::Refunded, true);
         }
     }
 }
 
 impl Held {
-    fn end(self, ending: Ending, read_clock: bool) {
+    /// Done where it stands: moving it would cost as much as the rest.
+    fn end(&mut self, ending: Ending, read_clock: bool) {
+        self.ended = true;
         let Self {
             key, grant, waited, ..
         } = self;
         // A guard may be dropped where the runtime's clock is out of reach; the key's last moment will do.
         let clock = read_clock.then(|| key.clock());
-        key.end(&grant, waited.as_ref(), ending, clock.as_ref());
+        key.end(grant, waited.as_ref(), ending, clock.as_ref());
         key.tell(|observe, name| {
             if let Ending::Throttled(_) = ending {
                 observe.throttled(name);
@@ -150,7 +154,9 @@ impl Held {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
+        if let Some(held) = &mut self.held
+            && !held.ended
+        {
             let ending = if held.sent {
                 Ending::Kept
             } else {

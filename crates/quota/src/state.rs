@@ -79,6 +79,7 @@ impl State {
     ///
     /// Where others wait it waits too, although there may be room for it: it may be that the first of them
     /// needs that room. [`pump`](Self::pump) then finds out.
+    #[inline]
     pub(crate) fn ask(
         &mut self,
         ask: &Ask<'_>,
@@ -123,6 +124,7 @@ impl State {
 
     /// Lets through whoever can be, turns away whose patience has ended, and answers what happens next;
     /// `None` where nobody waits.
+    #[inline]
     pub(crate) fn pump(
         &mut self,
         now: Time,
@@ -166,6 +168,7 @@ impl State {
     }
 
     /// A call that was granted has ended. `waited` says whose it was, where it waited.
+    #[inline]
     pub(crate) fn end(
         &mut self,
         grant: &Grant,

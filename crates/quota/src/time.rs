@@ -1,4 +1,5 @@
 use tokio::time::{Duration, Instant};
+use tower_bedrock_core::clock;
 
 /// A moment, in nanoseconds since the limiter was made. One machine word, so that a window's ring of
 /// slots stays small and comparing is cheap; it reaches 584 years.
@@ -56,7 +57,7 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Time {
-        self.time(Instant::now())
+        self.time(clock::now())
     }
 
     pub(crate) fn instant(&self, time: Time) -> Instant {

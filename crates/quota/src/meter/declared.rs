@@ -40,6 +40,7 @@ impl Declared {
         }
     }
 
+    #[inline]
     pub(crate) fn advance(&mut self, now: Time) {
         // By the limit that held until now; it may grow with this.
         self.tally.advance(now, self.limit);
@@ -51,10 +52,12 @@ impl Declared {
         }
     }
 
+    #[inline]
     pub(crate) const fn is_learning(&self) -> bool {
         self.learned.is_some()
     }
 
+    #[inline]
     pub(crate) const fn fits(&self, amount: u64) -> bool {
         self.tally.fits(amount, self.limit) || self.fits_alone(amount)
     }
@@ -73,14 +76,17 @@ impl Declared {
     }
 
     /// Whether more than half of the limit is in use. Of meaning only where there is something to grow back.
+    #[inline]
     pub(crate) fn is_pressed(&self) -> bool {
         self.learned.is_some() && self.tally.used(self.limit) > self.limit / 2
     }
 
+    #[inline]
     pub(crate) fn charge(&mut self, now: Time, amount: u64) -> u64 {
         self.tally.charge(now, amount)
     }
 
+    #[inline]
     pub(crate) fn give_back(&mut self, slot: u64, amount: u64) {
         self.tally.give_back(slot, amount);
     }
@@ -119,6 +125,7 @@ impl Declared {
         self.keep_to_what_was_learnt();
     }
 
+    #[inline]
     pub(crate) fn succeeded(&mut self, pressed: bool, amount: u64, now: Time) {
         if let Some(learned) = &mut self.learned {
             learned.succeeded(pressed, amount, now);

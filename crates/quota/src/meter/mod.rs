@@ -35,6 +35,7 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
+    #[inline]
     pub(crate) const fn is_on_hold(&self) -> bool {
         self.held
     }
@@ -81,6 +82,7 @@ impl Meter {
     }
 
     /// Brings the meter up to `now`. Everything else assumes that this has been done.
+    #[inline]
     pub(crate) fn advance(&mut self, now: Time) {
         match &mut self.kind {
             Kind::Declared(meter) => meter.advance(now),
@@ -89,6 +91,7 @@ impl Meter {
     }
 
     /// Whether 429s have taught it something that calm would undo.
+    #[inline]
     pub(crate) const fn is_learning(&self) -> bool {
         match &self.kind {
             Kind::Declared(meter) => meter.is_learning(),
@@ -97,6 +100,7 @@ impl Meter {
     }
 
     /// Whether it fits now.
+    #[inline]
     pub(crate) fn fits(&self, amount: u64) -> bool {
         match &self.kind {
             Kind::Declared(meter) => meter.fits(amount),
@@ -133,6 +137,7 @@ impl Meter {
     }
 
     /// Charges a call that is sent now.
+    #[inline]
     pub(crate) fn charge(&mut self, now: Time, amount: u64) -> Ticket {
         let (slot, pressed) = match &mut self.kind {
             Kind::Declared(meter) => (meter.charge(now, amount), meter.is_pressed()),
@@ -174,6 +179,7 @@ impl Meter {
     }
 
     /// A call that was held is sent now.
+    #[inline]
     pub(crate) fn send(&mut self, now: Time, ticket: &mut Ticket, amount: u64) {
         if ticket.held {
             self.give_back(*ticket, amount);
@@ -183,6 +189,7 @@ impl Meter {
         }
     }
 
+    #[inline]
     pub(crate) fn give_back(&mut self, ticket: Ticket, amount: u64) {
         if ticket.generation != self.generation {
             return;
@@ -232,6 +239,7 @@ impl Meter {
     }
 
     /// A call that was charged here succeeded, and used `amount`.
+    #[inline]
     pub(crate) fn succeeded(&mut self, ticket: Ticket, amount: u64, now: Time) {
         match &mut self.kind {
             Kind::Declared(meter) => meter.succeeded(ticket.pressed, amount, now),

@@ -69,6 +69,7 @@ impl Tally {
     }
 
     /// Brings the tally up to `now`. Everything else assumes that this has been done.
+    #[inline]
     pub(crate) fn advance(&mut self, now: Time, limit: u64) {
         let free = limit.saturating_sub(self.held);
         match &mut self.shape {
@@ -79,6 +80,7 @@ impl Tally {
     }
 
     /// What is in use of the limit, at most all of it.
+    #[inline]
     pub(crate) fn used(&self, limit: u64) -> u64 {
         let used = match &self.shape {
             Shape::Sliding(tally) => tally.used(),
@@ -99,6 +101,7 @@ impl Tally {
         in_use.saturating_sub(limit).max(debt)
     }
 
+    #[inline]
     pub(crate) const fn fits(&self, amount: u64, limit: u64) -> bool {
         let Some(amount) = amount.checked_add(self.held) else {
             return false;
@@ -121,6 +124,7 @@ impl Tally {
     }
 
     /// Charges `amount` and answers where it went, for [`give_back`](Self::give_back).
+    #[inline]
     pub(crate) fn charge(&mut self, now: Time, amount: u64) -> u64 {
         match &mut self.shape {
             Shape::Sliding(tally) => tally.charge(now, amount),
@@ -133,6 +137,7 @@ impl Tally {
     }
 
     /// Gives back some of what was charged to `slot`.
+    #[inline]
     pub(crate) fn give_back(&mut self, slot: u64, amount: u64) {
         match &mut self.shape {
             Shape::Sliding(tally) => tally.give_back(slot, amount),

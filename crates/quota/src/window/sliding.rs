@@ -23,6 +23,9 @@ pub(crate) struct Sliding {
     /// Sequence numbers of the oldest slot in the window and of the next to be opened.
     oldest: u64,
     next: u64,
+    /// When the oldest slot leaves the window: kept here, so that nothing of the ring is looked at before then. While
+    /// no slot is in it, some moment in the past.
+    leaves: Time,
     used: u64,
     debt: u64,
     /// When the last slot left the window, or the last overshoot came where that is later; of meaning only
@@ -46,35 +49,47 @@ impl Sliding {
             slots: Box::new([Slot::default(); SLOTS]),
             oldest: 0,
             next: 0,
+            leaves: Time::ZERO,
             used: 0,
             debt: 0,
             empty_since: Time::ZERO,
         }
     }
 
+    #[inline]
     pub(crate) const fn used(&self) -> u64 {
         self.used
     }
 
+    #[inline]
     pub(crate) const fn debt(&self) -> u64 {
         self.debt
     }
 
+    #[inline]
     pub(crate) const fn fits(&self, amount: u64, limit: u64) -> bool {
         // Room that was given back goes to the debt first.
         let owed = self.used.saturating_add(self.debt);
         owed.saturating_add(amount) <= limit
     }
 
+    #[inline]
     pub(crate) fn advance(&mut self, now: Time, limit: u64) {
+        // Most of the time there is nothing to do.
+        if self.leaves <= now || self.debt > 0 {
+            self.catch_up(now, limit);
+        }
+    }
+
+    fn catch_up(&mut self, now: Time, limit: u64) {
         while self.oldest < self.next {
             let slot = self.slots[place(self.oldest)];
-            let leaves = slot.last.plus(self.period);
-            if leaves > now {
+            self.leaves = slot.last.plus(self.period);
+            if self.leaves > now {
                 break;
             }
             self.used = self.used.saturating_sub(slot.amount);
-            self.empty_since = leaves;
+            self.empty_since = self.leaves;
             self.oldest += 1;
         }
         if self.debt > 0 {
@@ -83,6 +98,7 @@ impl Sliding {
     }
 
     /// Charges `amount` at `now` and answers the slot it went to.
+    #[inline]
     pub(crate) fn charge(&mut self, now: Time, amount: u64) -> u64 {
         let open = self.oldest < self.next
             && now.since(self.slots[place(self.next - 1)].first) < self.width;
@@ -98,10 +114,14 @@ impl Sliding {
         let slot = &mut self.slots[place(self.next - 1)];
         slot.last = slot.last.max(now);
         slot.amount = slot.amount.saturating_add(amount);
+        if self.next - self.oldest == 1 {
+            self.leaves = slot.last.plus(self.period);
+        }
         self.used = self.used.saturating_add(amount);
         self.next - 1
     }
 
+    #[inline]
     pub(crate) fn give_back(&mut self, slot: u64, amount: u64) {
         if (self.oldest..self.next).contains(&slot) {
             let slot = &mut self.slots[place(slot)];
