@@ -75,9 +75,9 @@ pub fn now() -> Instant {
     }
 }
 
-/// The time, read anew, and shared from here on: for whoever comes back from something that may have taken long.
+/// The time, read anew, and shared from here on: for whoever comes back from something that may have taken long, or
+/// has seen a timer ring, which goes by a later reading than may have been shared.
 #[inline]
-#[must_use]
 pub fn read() -> Instant {
     let now = Instant::now();
     if !matches!(READING.get(), Reading::Unshared) {

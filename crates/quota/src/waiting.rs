@@ -6,7 +6,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
-use tower_bedrock_core::Demand;
+use tower_bedrock_core::{Demand, clock};
 
 use crate::{
     Exhausted, Reservation,
@@ -64,9 +64,9 @@ impl Future for Waiting {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let seat = this.seat;
-        let clock = seat.key.clock();
+        let times = seat.key.clock();
         loop {
-            let now = clock.now();
+            let now = times.now();
             match seat.key.poll(seat.id, now, cx.waker()) {
                 Turn::Done(outcome) => {
                     let waited = seat.waited.take();
@@ -86,7 +86,9 @@ impl Future for Waiting {
                     return Poll::Pending;
                 }
                 Turn::Waits(_, Some(until)) => {
-                    ready!(poll_timer(this.timer.as_mut(), clock.instant(until), cx));
+                    ready!(poll_timer(this.timer.as_mut(), times.instant(until), cx));
+                    // Or it would look again by the reading that it waited for the end of.
+                    clock::read();
                 }
             }
         }

@@ -4,7 +4,9 @@
 
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::{Arc, Mutex},
+    task::{Context as TaskContext, Poll, Waker},
     time::Duration,
 };
 
@@ -12,7 +14,9 @@ use tokio::{
     task::{JoinHandle, yield_now},
     time::{Instant, advance, sleep, timeout},
 };
-use tower_bedrock_core::{Completion, Context, Demand, Headroom, Priority, Target, TokenUsage};
+use tower_bedrock_core::{
+    Completion, Context, Demand, Headroom, Priority, Target, TokenUsage, clock,
+};
 use tower_bedrock_quota::{
     Exhausted, Limit, LimitTable, Limiter, LimiterBuilder, Limits, QuotaPattern, Reason,
     Reservation, Window,
@@ -586,4 +590,23 @@ async fn settings_out_of_range_are_named() {
         limiter.time_to_serve(&target(), &tokens(600), &Context::new()),
         Duration::ZERO
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_goes_when_its_timer_rings_although_the_clock_was_read_before() {
+    let limiter = builder(bucket(60)).build().unwrap();
+    let _first = take_all(&limiter, 60);
+    let (target, demand, context) = (target(), tokens(1), Context::new());
+    let mut call = pin!(limiter.reserve(&target, &demand, &context));
+    let mut cx = TaskContext::from_waker(Waker::noop());
+    assert!(call.as_mut().poll(&mut cx).is_pending());
+    // In one poll: somebody further out reads the clock, and time goes by until this call is asked.
+    let _shared = clock::share();
+    let read = clock::now();
+    advance(Duration::from_secs(2)).await;
+    assert_eq!(clock::now(), read);
+    let Poll::Ready(reserved) = call.as_mut().poll(&mut cx) else {
+        panic!("it waits on");
+    };
+    reserved.unwrap().refund();
 }
