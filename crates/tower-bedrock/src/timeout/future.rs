@@ -7,6 +7,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tower_bedrock_core::FaultKind;
 
 use super::TimedOut;
 
@@ -15,20 +16,12 @@ pin_project! {
     pub struct ResponseFuture<F> {
         // `None` where the time was up before the call.
         #[pin]
-        call: Option<F>,
+        pub(super) call: Option<F>,
+        pub(super) until: Option<Instant>,
+        // Made when the call is not answered at once.
         #[pin]
-        timer: Option<Sleep>,
-        error: TimedOut,
-    }
-}
-
-impl<F> ResponseFuture<F> {
-    pub(super) fn new(call: Option<F>, until: Option<Instant>, error: TimedOut) -> Self {
-        Self {
-            call,
-            timer: until.map(sleep_until),
-            error,
-        }
+        pub(super) timer: Option<Sleep>,
+        pub(super) kind: FaultKind,
     }
 }
 
@@ -40,19 +33,23 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
         // An answer that is there counts, even where the time has come as well.
-        let Some(call) = this.call.as_pin_mut() else {
-            return Poll::Ready(Err((*this.error).into()));
-        };
-        if let Poll::Ready(result) = call.poll(cx) {
-            return Poll::Ready(result);
+        if let Some(call) = this.call.as_pin_mut() {
+            if let Poll::Ready(result) = call.poll(cx) {
+                return Poll::Ready(result);
+            }
+            let Some(until) = *this.until else {
+                return Poll::Pending;
+            };
+            if this.timer.is_none() {
+                this.timer.set(Some(sleep_until(until)));
+            }
+            if let Some(timer) = this.timer.as_pin_mut() {
+                ready!(timer.poll(cx));
+            }
         }
-        match this.timer.as_pin_mut() {
-            Some(timer) => ready!(timer.poll(cx)),
-            None => return Poll::Pending,
-        }
-        Poll::Ready(Err((*this.error).into()))
+        Poll::Ready(Err(TimedOut::new(*this.kind).into()))
     }
 }
 

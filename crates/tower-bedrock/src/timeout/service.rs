@@ -1,7 +1,7 @@
 use std::task::{Context, Poll};
 
-use tokio::time::{Duration, Instant};
-use tower_bedrock_core::{Fault, FaultKind, HasTarget, Rejection};
+use tokio::time::Duration;
+use tower_bedrock_core::{Fault, FaultKind, HasTarget, Rejection, clock};
 use tower_service::Service;
 
 use super::ResponseFuture;
@@ -22,6 +22,12 @@ pub struct Timeout<S> {
 pub struct TimedOut(#[source] Fault);
 
 impl Rejection for TimedOut {}
+
+impl TimedOut {
+    pub(super) fn new(kind: FaultKind) -> Self {
+        Self(kind.into())
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Limit {
@@ -71,7 +77,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let now = Instant::now();
+        let now = clock::now();
         let (until, kind) = match self.limit {
             Limit::Attempt {
                 answer,
@@ -96,7 +102,15 @@ where
         };
         // A call whose time is up before it began is not made.
         let in_time = until.is_none_or(|until| until > now);
-        let call = in_time.then(|| self.inner.call(request));
-        ResponseFuture::new(call, until, TimedOut(kind.into()))
+        ResponseFuture {
+            call: if in_time {
+                Some(self.inner.call(request))
+            } else {
+                None
+            },
+            until,
+            timer: None,
+            kind,
+        }
     }
 }
