@@ -58,7 +58,8 @@ impl<K: Clone + Eq + Hash, H> Bounded<K, H> {
     pub(crate) fn get(&self, key: &K, new: impl Fn(Option<&K>) -> H) -> &Arc<H> {
         match self.find(key) {
             Ok(handles) => handles,
-            Err(_) => self.insert(key, new),
+            // Once there is one, the table is full and stays so.
+            Err(_) => self.other.get().unwrap_or_else(|| self.insert(key, new)),
         }
     }
 
