@@ -126,8 +126,9 @@ fn address(endpoint: &Uri) -> String {
     format!("{}/{PATH}", endpoint.trim_end_matches('/'))
 }
 
-/// Has X-Ray index the model, so that traces can be found by it: its exporter makes an annotation of what is named
-/// here, and metadata of everything else.
+/// Has X-Ray index the model, so that traces can be found by it: of attributes that this list names, the collector's
+/// `awsxray` exporter makes annotations, and metadata of all others.
+/// <https://docs.aws.amazon.com/xray/latest/devguide/xray-sdk-migration.html>
 #[derive(Debug)]
 struct Annotations;
 
