@@ -114,6 +114,9 @@ fn prometheus_rules_look_at_four_minutes_at_least() {
     let rules = operations().prometheus_rules();
     let rules = rules["groups"][0]["rules"].as_array().unwrap();
     for rule in rules {
+        let name = rule["alert"].as_str().unwrap();
+        assert!(name.starts_with(char::is_uppercase), "{name}");
+        assert!(name.chars().all(char::is_alphanumeric), "{name}");
         let text = rule["expr"].as_str().unwrap();
         for range in text.split('[').skip(1) {
             let (range, _) = range.split_once(']').unwrap();
@@ -172,7 +175,8 @@ fn thresholds_can_be_set() {
         .find(|alarm| alarm.kind() == AlarmKind::SuccessLow)
         .unwrap();
     assert_eq!(alarm.threshold(), 99.5);
-    assert!(operations.prometheus_rules().to_string().contains("< 99.5"));
+    let rules = operations.prometheus_rules().to_string();
+    assert!(rules.contains("< 99.5") && rules.contains("RequestsFail"));
 }
 
 #[test]

@@ -135,9 +135,10 @@ fn topic_id(severity: Severity) -> String {
     format!("Topic{}", camel(severity.as_str()))
 }
 
-/// `one-two` becomes `OneTwo`: logical ids are letters and digits.
-fn camel(text: &str) -> String {
-    text.split('-')
+/// `one-two` and `one two` become `OneTwo`: logical ids are letters and digits, and so are the names that Prometheus'
+/// alerts are wont to have.
+pub(super) fn camel(text: &str) -> String {
+    text.split(['-', ' '])
         .flat_map(|word| {
             let mut chars = word.chars();
             let first = chars.next().map(|c| c.to_ascii_uppercase());

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{AlarmKind, Operations};
+use super::{AlarmKind, Operations, cloudformation::camel};
 
 impl Operations {
     /// The alarms as Prometheus' alerting rules: the contents of a rule file, which may be JSON because all
@@ -17,7 +17,7 @@ impl Operations {
                 let rule = kind.rule();
                 let threshold = self.threshold(*kind).to_string();
                 json!({
-                    "alert": rule.title.replace(' ', ""),
+                    "alert": camel(rule.title),
                     "expr": rule.promql.replace("{threshold}", &threshold),
                     "for": rule.promql_for,
                     "labels": {"severity": rule.severity.as_str()},
