@@ -1,0 +1,118 @@
+//! A worker at an embedded queue whose process is killed, again and again.
+
+#![cfg(feature = "embedded")]
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use bytes::Bytes;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tower_bedrock_core::{Answer, BoxError, Demand, Invocation, Target};
+use tower_bedrock_queue::{EmbeddedQueue, Message, Worker, codec_fn};
+
+/// Set where this program is to be the worker: the queue's file.
+const WORK_AT: &str = "TOWER_BEDROCK_QUEUE_WORK_AT";
+const MESSAGES: usize = 10_000;
+const KILLS: usize = 100;
+const CONCURRENCY: usize = 32;
+
+/// Each call is told on the standard output before it is answered.
+async fn work(path: &Path) {
+    let queue = EmbeddedQueue::open(path).unwrap();
+    let target = Target::parse("us-east-1", "amazon.nova-lite-v1:0").unwrap();
+    let codec = codec_fn(
+        move |message: &Message| {
+            let prompt = String::from_utf8(message.body().to_vec())?;
+            Ok(Invocation::new(target.clone(), prompt).with_demand(Demand::new(1)))
+        },
+        |answer: Answer<String>| Ok(answer.into_output().into()),
+    );
+    let service = tower::service_fn(|call: Invocation<String>| async move {
+        let prompt = call.into_input();
+        println!("called {prompt}");
+        tokio::task::yield_now().await;
+        Ok::<_, BoxError>(Answer::new(prompt.to_uppercase()))
+    });
+    let worker = Worker::builder(queue.clone(), service, codec)
+        .results(queue.clone())
+        .concurrency(CONCURRENCY)
+        // The process dies while it holds them, and that counts.
+        .max_attempts(1_000)
+        .build()
+        .unwrap();
+    worker.run_until(queue.drained()).await;
+}
+
+fn worker(path: &Path) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "each_of_ten_thousand_is_answered_once",
+            "--nocapture",
+        ])
+        .env(WORK_AT, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The calls that a worker tells of, until so many or its end.
+fn calls(worker: &mut Child, most: usize) -> usize {
+    let lines = BufReader::new(worker.stdout.as_mut().unwrap()).lines();
+    let calls = lines
+        .map_while(Result::ok)
+        .filter(|line| line.contains("called "));
+    calls.take(most).count()
+}
+
+#[test]
+fn each_of_ten_thousand_is_answered_once() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    if let Some(path) = env::var_os(WORK_AT) {
+        runtime.block_on(work(path.as_ref()));
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue");
+    let body = |number: usize| format!("prompt {number}");
+    runtime.block_on(async {
+        let queue = EmbeddedQueue::open(&path).unwrap();
+        let messages = (0..MESSAGES).map(|number| Message::new(number.to_string(), body(number)));
+        assert_eq!(queue.send_all(messages.collect()).await.unwrap(), MESSAGES);
+    });
+
+    let mut random = StdRng::seed_from_u64(7);
+    let mut called = 0;
+    for _ in 0..KILLS {
+        let mut worker = worker(&path);
+        called += calls(&mut worker, random.random_range(1..180));
+        // SIGKILL, where there is such a thing.
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+    }
+    let mut last = worker(&path);
+    called += calls(&mut last, usize::MAX);
+    assert!(last.wait().unwrap().success());
+
+    // Nothing is left, nothing was set aside, and every result is its message's.
+    runtime.block_on(async {
+        let queue = EmbeddedQueue::open(&path).unwrap();
+        assert!(queue.is_empty());
+        assert_eq!(queue.dead_letters().await.unwrap(), []);
+        for number in 0..MESSAGES {
+            let result = queue.result(&number.to_string()).await.unwrap();
+            assert_eq!(result, Some(Bytes::from(body(number).to_uppercase())));
+        }
+    });
+    // Called for again: at most what was under way when it was killed.
+    println!("at least {called} calls for {MESSAGES} messages and {KILLS} kills");
+    assert!(called <= MESSAGES + KILLS * CONCURRENCY, "{called}");
+}
