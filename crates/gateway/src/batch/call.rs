@@ -1,8 +1,11 @@
 //! A record as a call, and its answer as a line of the output.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    num::ParseIntError,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -36,8 +39,12 @@ pub(super) fn message(index: usize) -> Message {
 }
 
 /// The number of a message's record.
-pub(super) fn index(message: &Message) -> Result<usize, std::num::ParseIntError> {
-    message.key().parse()
+pub(super) fn index(message: &Message) -> Result<usize, ParseIntError> {
+    index_of(message.key())
+}
+
+pub(super) fn index_of(key: &str) -> Result<usize, ParseIntError> {
+    key.parse()
 }
 
 impl Codec for Calls {

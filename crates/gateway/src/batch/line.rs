@@ -3,13 +3,20 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::time::Duration;
 use tower_bedrock_core::BoxError;
 use tower_bedrock_queue::{
     Cause, DeadLetter, Delivery, LocalReceipt, MemoryQueue, Message, Queue, Results,
 };
 
-use super::{call::index, input::Input, output::Output, progress::Progress, record::RecordError};
+use super::{
+    call::{index, index_of},
+    input::Input,
+    output::Output,
+    progress::Progress,
+    record::RecordError,
+};
 
 /// A queue in memory, because what is left is known from the two files. What is set aside goes into the output.
 #[derive(Clone, Debug)]
@@ -24,6 +31,30 @@ pub(super) struct Answers {
     pub(super) input: Arc<Input>,
     pub(super) output: Output,
     pub(super) progress: Progress,
+    /// The records that have their lines. A process that stood still for longer than its leases may work at a record
+    /// twice.
+    pub(super) finished: Arc<Mutex<Vec<bool>>>,
+}
+
+impl Answers {
+    /// Adds a record's line, unless it has one. Answers whether it is new.
+    async fn finish(&self, index: usize, line: Vec<u8>) -> io::Result<bool> {
+        if self.is_finished(index, true) {
+            return Ok(false);
+        }
+        let written = self.output.append(line).await;
+        if written.is_err() {
+            self.is_finished(index, false);
+        }
+        written.map(|()| true)
+    }
+
+    /// Whether a record has its line, and whether it has from now on.
+    fn is_finished(&self, index: usize, from_now_on: bool) -> bool {
+        let mut finished = self.finished.lock();
+        let finished = finished.get_mut(index);
+        finished.is_some_and(|finished| std::mem::replace(finished, from_now_on))
+    }
 }
 
 impl Queue for Line {
@@ -66,13 +97,13 @@ impl Queue for Line {
             .and_then(|detail| serde_json::from_slice(detail).ok())
             .unwrap_or_else(|| without_detail(why.cause));
         let Answers {
-            input,
-            output,
-            progress,
+            input, progress, ..
         } = &self.answers;
-        let line = input.with_record(index(&message)?, |record| record.failure(&error))??;
-        output.append(line).await?;
-        progress.failed();
+        let index = index(&message)?;
+        let line = input.with_record(index, |record| record.failure(&error))??;
+        if self.answers.finish(index, line).await? {
+            progress.failed();
+        }
         Ok(self.queue.complete(receipt).await?)
     }
 }
@@ -80,14 +111,16 @@ impl Queue for Line {
 impl Results for Answers {
     type Error = io::Error;
 
-    /// What has its line was never put into the queue.
-    async fn has(&self, _: &str) -> io::Result<bool> {
-        Ok(false)
+    async fn has(&self, key: &str) -> io::Result<bool> {
+        let index = index_of(key).map_err(io::Error::other)?;
+        Ok(self.finished.lock().get(index).is_some_and(|done| *done))
     }
 
-    async fn put(&self, _: &str, line: Bytes) -> io::Result<()> {
-        self.output.append(line.to_vec()).await?;
-        self.progress.answered();
+    async fn put(&self, key: &str, line: Bytes) -> io::Result<()> {
+        let index = index_of(key).map_err(io::Error::other)?;
+        if self.finish(index, line.to_vec()).await? {
+            self.progress.answered();
+        }
         Ok(())
     }
 }

@@ -23,6 +23,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use http::uri::Scheme;
+use parking_lot::Mutex;
 use tokio::time::Duration;
 use tower_bedrock_core::{Fault, FaultKind, ModelId, Target};
 use tower_bedrock_queue::{InvalidConfig as InvalidWorker, MemoryQueue, Verdict, Worker};
@@ -157,10 +158,11 @@ pub async fn run(
     drop(ids);
     let input = Arc::new(input);
     let before = finished.iter().filter(|finished| **finished).count() as u64;
-    let progress = Progress::new(input.len() as u64, before);
+    let records = input.len() as u64;
+    let progress = Progress::new(records, before);
 
     let queue = MemoryQueue::new();
-    for (index, _) in finished.iter().enumerate().filter(|(_, done)| !**done) {
+    for index in (0..finished.len()).filter(|index| !finished[*index]) {
         match input.refusal(index).map_err(BatchError::Input)? {
             Some(line) => {
                 let written = output.append(line).await;
@@ -183,6 +185,7 @@ pub async fn run(
         input,
         output: output.clone(),
         progress: progress.clone(),
+        finished: Arc::new(Mutex::new(finished)),
     };
     let line = Line {
         queue: queue.clone(),
@@ -212,10 +215,11 @@ pub async fn run(
         }
     };
     match sim {
-        Some(sim) => sim.serve_while(work).await.map_err(|source| {
-            let address = SocketAddr::from(([127, 0, 0, 1], 0));
-            StartError::Sim { address, source }
-        })?,
+        Some(sim) => {
+            let address = sim.address();
+            let served = sim.serve_while(work).await;
+            served.map_err(|source| StartError::Sim { address, source })?;
+        }
         None => work.await,
     }
     output
@@ -224,7 +228,7 @@ pub async fn run(
         .map_err(|source| unwritable(&args.output, source))?;
     let (answered, failed) = progress.counts();
     Ok(Summary {
-        records: finished.len() as u64,
+        records,
         before,
         answered,
         failed,

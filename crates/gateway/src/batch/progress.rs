@@ -105,7 +105,11 @@ impl Progress {
             ", {failed} failed, {} tokens a minute",
             HumanCount(per_minute as u64)
         );
-        if let Some(left) = left(self.0.total - self.done(), answered + failed, elapsed) {
+        if let Some(left) = left(
+            self.0.total.saturating_sub(self.done()),
+            answered + failed,
+            elapsed,
+        ) {
             text += &format!(", {} left", HumanDuration(left));
         }
         text

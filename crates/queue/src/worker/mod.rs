@@ -97,6 +97,9 @@ where
     /// Works until `stop` completes. Then nothing more is taken, what has not been called for goes back at once,
     /// and calls under way end or, after `drain`, are dropped and their messages given back.
     ///
+    /// While there is no headroom for the like of the latest call, nothing is taken but one message every
+    /// `max_hold`, in case that it is for another target.
+    ///
     /// Queues that cannot be reached are tried again, at longer and longer intervals, and logged.
     ///
     /// # Cancel safety

@@ -95,7 +95,7 @@ where
         {
             let mut stop = pin!(stop);
             loop {
-                let free = settings.concurrency - jobs.len();
+                let free = settings.concurrency.saturating_sub(jobs.len());
                 if taking.is_none() && free > 0 {
                     taking = Some(Box::pin(self.take(free)));
                 }
@@ -160,11 +160,11 @@ where
     async fn take(&self, max: usize) -> Vec<Delivery<Q::Receipt>> {
         let mut reconnect = IDLE;
         loop {
-            tokio::select! {
+            let max = tokio::select! {
                 biased;
                 () = self.reached(Phase::Ending) => return Vec::new(),
-                () = self.room() => {}
-            }
+                room = self.room() => if room { max } else { 1 },
+            };
             let visibility = self.worker.settings.visibility;
             let pause = match self.worker.queue.receive(max, visibility).await {
                 Ok(deliveries) if !deliveries.is_empty() => return deliveries,
@@ -186,12 +186,18 @@ where
         }
     }
 
-    async fn room(&self) {
+    /// Waits for room for the like of the latest call. Answers `false` where there was none for so long that another
+    /// message may be worth a look: it may be for another target, whose quota is not used up.
+    async fn room(&self) -> bool {
+        let until = Instant::now() + self.worker.settings.max_hold.max(LOOK_AGAIN);
         loop {
             let typical = self.typical.lock().clone();
             let wait = typical.map_or(Duration::ZERO, |call| self.time_to_serve(&call));
             if wait.is_zero() {
-                return;
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
             }
             sleep(wait.min(LOOK_AGAIN)).await;
         }
@@ -210,7 +216,15 @@ where
     }
 
     /// Takes note of a call that there was headroom for.
-    pub(super) fn served_at_once(&self, call: Call) {
+    pub(super) fn served_at_once(&self, mut call: Call) {
+        // The next one has a deadline of its own, if any.
+        let mut timeless = Context::new()
+            .with_priority(call.context.priority())
+            .with_streaming(call.context.is_streaming());
+        if let Some(tenant) = call.context.tenant() {
+            timeless = timeless.with_tenant(tenant.clone());
+        }
+        call.context = timeless;
         *self.typical.lock() = Some(call);
     }
 
@@ -225,14 +239,13 @@ where
     }
 }
 
-/// A demand and so many tokens on top. On the output where that is bounded, because what is known of the input may
-/// be looked up in the content instead.
-fn leaving(demand: Demand, tokens: u64) -> Demand {
+/// A demand and so many tokens on top: on the output where that is bounded. Where it is not, on the input, and without
+/// the content, which a quota may estimate it from instead.
+const fn leaving(demand: Demand, tokens: u64) -> Demand {
     match demand.max_output_tokens() {
+        _ if tokens == 0 => demand,
         Some(output) => demand.with_max_output_tokens(output.saturating_add(tokens)),
-        None => {
-            Demand::new(demand.input_tokens().saturating_add(tokens)).with_content(demand.content())
-        }
+        None => Demand::new(demand.input_tokens().saturating_add(tokens)),
     }
 }
 

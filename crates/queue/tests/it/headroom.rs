@@ -1,8 +1,10 @@
 //! Work is taken only when there is room for it.
 
-use tokio::time::{Duration, sleep, timeout};
+use tokio::time::{Duration, Instant, sleep, timeout};
+use tower_bedrock_core::{Answer, Context, Demand, Headroom, Invocation, Target};
+use tower_bedrock_queue::{Message, Worker, codec_fn};
 
-use crate::support::{Asked, Told, attempts_of_next, queue_of, worker};
+use crate::support::{Asked, Told, attempts_of_next, queue_of, service, target, worker};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -22,7 +24,6 @@ async fn nothing_is_taken_while_there_is_no_room() {
         let before = asked.len();
         sleep(SECOND * 600).await;
         assert_eq!(asked.len(), before);
-        // Of those that were received none was kept: each of the four places gave its message back.
         headroom.tell(Duration::ZERO);
         sleep(SECOND * 2).await;
         assert!(asked.len() > before);
@@ -30,7 +31,8 @@ async fn nothing_is_taken_while_there_is_no_room() {
     };
     let report = worker.run_until(people).await;
     assert_eq!(report.answered, 100);
-    assert!(report.given_back <= 4, "{report:?}");
+    // The four places gave back what they held, and then looked at one message every thirty seconds.
+    assert!(report.given_back <= 4 + 600 / 30, "{report:?}");
     assert_eq!(queue.dead_letters(), []);
 }
 
@@ -103,4 +105,76 @@ async fn what_is_left_to_others_is_asked_for_on_top() {
     let demand = headroom.demand().unwrap();
     assert_eq!(demand.input_tokens(), 100);
     assert_eq!(demand.max_output_tokens(), Some(10_200));
+}
+
+/// Has no room for one model, ever, and no lack of it for another.
+struct NoneFor(&'static str);
+
+impl Headroom for NoneFor {
+    fn time_to_serve(&self, target: &Target, _: &Demand, _: &Context) -> Duration {
+        if target.model().as_str() == self.0 {
+            SECOND * 3_600
+        } else {
+            Duration::ZERO
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_without_room_does_not_hold_up_another() {
+    // A message is for the model that its body names.
+    let queue = queue_of(["amazon.nova-pro-v1:0", "amazon.nova-lite-v1:0"]);
+    let codec = codec_fn(
+        |message: &Message| {
+            let model = String::from_utf8(message.body().to_vec())?;
+            let target = Target::parse("us-east-1", &model)?;
+            Ok(Invocation::new(target, model))
+        },
+        |answer: Answer<String>| Ok(answer.into_output().into()),
+    );
+    let asked = Asked::default();
+    let worker = Worker::builder(queue.clone(), service(&asked), codec)
+        .headroom(NoneFor("amazon.nova-pro-v1:0"))
+        .concurrency(1)
+        .build()
+        .unwrap();
+    worker.run_until(sleep(SECOND * 60)).await;
+    assert_eq!(asked.times("amazon.nova-lite-v1:0"), 1);
+    assert_eq!((asked.len(), queue.len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_its_own_calls_and_not_the_next_ones() {
+    let queue = queue_of((0..3).map(|number| number.to_string()));
+    let codec = codec_fn(
+        |message: &Message| {
+            let prompt = String::from_utf8(message.body().to_vec())?;
+            let context = Context::new().with_deadline(Instant::now() + SECOND * 2);
+            Ok(Invocation::new(target(), prompt).with_context(context))
+        },
+        |answer: Answer<String>| Ok(answer.into_output().into()),
+    );
+    /// As a quota answers a call that has no time left.
+    struct Timely;
+    impl Headroom for Timely {
+        fn time_to_serve(&self, _: &Target, _: &Demand, context: &Context) -> Duration {
+            match context.time_left(Instant::now()) {
+                Some(Duration::ZERO) => Duration::MAX,
+                _ => Duration::ZERO,
+            }
+        }
+    }
+    let asked = Asked::default();
+    let started = Instant::now();
+    let worker = Worker::builder(queue.clone(), service(&asked), codec)
+        .headroom(Timely)
+        .build()
+        .unwrap();
+    let late = async {
+        sleep(SECOND * 10).await;
+        queue.send(Message::new("late", "late"));
+        queue.drained().await;
+    };
+    assert_eq!(worker.run_until(late).await.answered, 4);
+    assert!(started.elapsed() < SECOND * 12);
 }
