@@ -77,37 +77,38 @@ impl<K: Clone + Eq + Hash, H> Bounded<K, H> {
         }
     }
 
-    /// Gives a key a place of its own, however many clients have named: it is the operator who names it.
+    /// Gives a key a place of its own, however many clients have named: it is the operator who names it. Beyond
+    /// [`MAX_RESERVED`] it is as any other.
     pub(crate) fn reserve(&self, key: &K, new: impl Fn(Option<&K>) -> H) -> &Arc<H> {
-        self.place(key, new, |taken| &mut taken.reserved, MAX_RESERVED)
+        self.place(key, &new, |taken| &mut taken.reserved, MAX_RESERVED)
+            .unwrap_or_else(|| self.get(key, new))
     }
 
     #[cold]
     fn insert(&self, key: &K, new: impl Fn(Option<&K>) -> H) -> &Arc<H> {
-        self.place(key, new, |taken| &mut taken.others, MAX_KEYS)
+        self.place(key, &new, |taken| &mut taken.others, MAX_KEYS)
+            .unwrap_or_else(|| self.other.get_or_init(|| Arc::new(new(None))))
     }
 
+    /// The key's handles, made where they are counted and fewer than `most` are.
     fn place(
         &self,
         key: &K,
-        new: impl Fn(Option<&K>) -> H,
+        new: &impl Fn(Option<&K>) -> H,
         counted: fn(&mut Taken) -> &mut usize,
         most: usize,
-    ) -> &Arc<H> {
+    ) -> Option<&Arc<H>> {
         let mut taken = self.taken.lock();
         let count = counted(&mut taken);
         // Somebody may have been quicker.
         match self.find(key) {
-            Ok(handles) => handles,
+            Ok(handles) => Some(handles),
             Err(place) if *count < most => {
                 *count += 1;
                 let (_, handles) = place.get_or_init(|| (key.clone(), Arc::new(new(Some(key)))));
-                handles
+                Some(handles)
             }
-            Err(_) => {
-                drop(taken);
-                self.other.get_or_init(|| Arc::new(new(None)))
-            }
+            Err(_) => None,
         }
     }
 }
@@ -147,17 +148,28 @@ mod tests {
     #[test]
     fn what_is_reserved_has_its_place_though_clients_have_taken_theirs() {
         let bounded = Bounded::default();
+        let reserved = 100_000..100_000 + MAX_RESERVED as u32;
+        for key in reserved.clone().skip(1) {
+            assert_eq!(**bounded.reserve(&key, named), key.to_string());
+        }
         for key in 0..10 * MAX_KEYS as u32 {
             bounded.get(&key, named);
         }
-        let reserved = 100_000..100_000 + MAX_RESERVED as u32;
-        for key in reserved.clone() {
-            assert_eq!(**bounded.reserve(&key, named), key.to_string());
-        }
+        assert_eq!(**bounded.get(&reserved.start, named), OTHER);
+        bounded.reserve(&reserved.start, named);
         for key in reserved {
             assert_eq!(**bounded.get(&key, named), key.to_string());
         }
-        assert_eq!(**bounded.reserve(&1_000_000, named), OTHER);
+    }
+
+    #[test]
+    fn too_many_reserved_take_the_places_of_others() {
+        let bounded = Bounded::default();
+        let most = (MAX_RESERVED + MAX_KEYS) as u32;
+        for key in 0..most {
+            assert_eq!(**bounded.reserve(&key, named), key.to_string());
+        }
+        assert_eq!(**bounded.reserve(&most, named), OTHER);
     }
 
     #[test]
