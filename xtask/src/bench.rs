@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: measurements, as Markdown in `docs/benchmarks`.
 
+mod instructions;
 mod layers;
 mod machine;
 

@@ -8,14 +8,13 @@
 //! measured. `recloser` and `failsafe` are no Tower services: theirs is a call of a closure.
 
 use std::{
-    future::{Future, Ready, ready},
+    future::{Ready, ready},
     hint::black_box,
-    pin::pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use bench_support::{Bench, call};
 use tower_bedrock_breaker::{
     CircuitBreaker, CircuitBreakerBuilder, CircuitBreakerLayer, SlidingWindow,
 };
@@ -63,16 +62,6 @@ impl Service<Request> for Healthy {
     }
 }
 
-fn send<S: Service<Request>>(service: &mut S, request: Request) -> bool {
-    let mut cx = Context::from_waker(Waker::noop());
-    let _ = black_box(service.poll_ready(&mut cx));
-    let future = pin!(service.call(request));
-    match future.poll(&mut cx) {
-        Poll::Ready(result) => black_box(result).is_ok(),
-        Poll::Pending => unreachable!("the inner service answers at once"),
-    }
-}
-
 fn target(number: usize) -> Request {
     let model = format!("us.anthropic.claude-sonnet-4-2025{number:04}-v1:0");
     let target = Target::parse("us-east-1", &model).expect("a target");
@@ -83,102 +72,98 @@ fn ours(builder: CircuitBreakerBuilder) -> CircuitBreaker<Healthy> {
     builder.build().expect("settings in range").layer(Healthy)
 }
 
-/// Measures one call, its time by criterion and its allocations once beforehand.
-fn measure(c: &mut Criterion, name: &str, mut call: impl FnMut()) {
-    call();
-    let allocations = allocation_counter::measure(&mut call).count_total;
-    c.bench_function(&format!("{name} ({allocations} allocations)"), |b| {
-        b.iter(&mut call);
-    });
-}
-
-fn closed_and_healthy(c: &mut Criterion) {
-    let request = target(514);
-
-    let mut bare = Healthy;
-    measure(c, "no layer", || {
-        send(&mut bare, request);
-    });
-
-    let mut service = ours(CircuitBreakerLayer::builder());
-    measure(c, "tower-bedrock", || {
-        send(&mut service, request);
-    });
-    measure(c, "tower-bedrock, a clone for each call", || {
-        send(&mut service.clone(), request);
-    });
-
-    let window = SlidingWindow::TimeBased(Duration::from_millis(20));
-    let mut service = ours(CircuitBreakerLayer::builder().sliding_window(window));
-    measure(c, "tower-bedrock, 20 ms time window", || {
-        send(&mut service, request);
-    });
-
-    let mut service = ours(CircuitBreakerLayer::builder().slow_call_rate_threshold(100.0));
-    measure(c, "tower-bedrock, slow calls watched", || {
-        send(&mut service, request);
-    });
-
-    for targets in [10, 1_000] {
+/// A call to one of so many targets after the other.
+fn in_turn(
+    bench: &mut Bench,
+    name: &str,
+    builder: impl FnOnce() -> CircuitBreakerBuilder,
+    targets: usize,
+) {
+    bench.case(name, || {
         let requests: Vec<Request> = (0..targets).map(target).collect();
-        let mut service = ours(CircuitBreakerLayer::builder().max_keys(4_096));
+        let mut service = ours(builder());
         for request in &requests {
-            send(&mut service, *request);
+            call(&mut service, request);
         }
-        let mut next = requests.iter().cycle();
-        measure(
-            c,
-            &format!("tower-bedrock, {targets} targets in turn"),
-            || {
-                send(&mut service, *next.next().expect("endless"));
-            },
-        );
+        let mut next = 0;
+        move || {
+            next = (next + 1) % requests.len();
+            call(&mut service, &requests[next]);
+        }
+    });
+}
+
+fn closed_and_healthy(bench: &mut Bench) {
+    bench.case("no layer", || {
+        let request = target(514);
+        move || call(&mut Healthy, &request)
+    });
+    in_turn(bench, "tower-bedrock", CircuitBreakerLayer::builder, 1);
+    bench.case("tower-bedrock, a clone for each call", || {
+        let service = ours(CircuitBreakerLayer::builder());
+        let request = target(514);
+        move || call(&mut service.clone(), &request)
+    });
+    let window = SlidingWindow::TimeBased(Duration::from_millis(20));
+    let over_time = || CircuitBreakerLayer::builder().sliding_window(window);
+    in_turn(bench, "tower-bedrock, 20 ms time window", over_time, 1);
+    let watched = || CircuitBreakerLayer::builder().slow_call_rate_threshold(100.0);
+    in_turn(bench, "tower-bedrock, slow calls watched", watched, 1);
+    for targets in [10, 1_000] {
+        let name = format!("tower-bedrock, {targets} targets in turn");
+        let wide = || CircuitBreakerLayer::builder().max_keys(4_096);
+        in_turn(bench, &name, wide, targets);
     }
-}
-
-fn open(c: &mut Criterion) {
-    let layer = CircuitBreakerLayer::builder()
-        .build()
-        .expect("settings in range");
-    let mut service = layer.layer(Healthy);
-    layer.handle().force_open_all();
-    let request = target(514);
-    measure(c, "tower-bedrock, open: turned away", || {
-        assert!(!send(&mut service, request));
+    bench.two_threads("tower-bedrock, two threads on one target", || {
+        let service = ours(CircuitBreakerLayer::builder());
+        let request = target(514);
+        move |_| call(&mut service.clone(), &request)
     });
 }
 
-fn peers(c: &mut Criterion) {
-    let request = target(514);
-
-    let mut service = tower_resilience_circuitbreaker::CircuitBreakerLayer::builder()
-        .sliding_window_size(100)
-        .build()
-        .expect("settings in range")
-        .layer(Healthy);
-    measure(c, "tower-resilience", || {
-        send(&mut service, request);
+fn open(bench: &mut Bench) {
+    bench.case("tower-bedrock, open: turned away", || {
+        let layer = CircuitBreakerLayer::builder()
+            .build()
+            .expect("settings in range");
+        let mut service = layer.layer(Healthy);
+        layer.handle().force_open_all();
+        let request = target(514);
+        move || call(&mut service, &request)
     });
+}
 
-    let recloser = recloser::Recloser::custom().build();
-    measure(c, "recloser, no service", || {
-        let result: Result<(), recloser::Error<()>> = recloser.call(|| black_box(Ok(())));
-        assert!(result.is_ok());
+fn peers(bench: &mut Bench) {
+    bench.case("tower-resilience", || {
+        let mut service = tower_resilience_circuitbreaker::CircuitBreakerLayer::builder()
+            .sliding_window_size(100)
+            .build()
+            .expect("settings in range")
+            .layer(Healthy);
+        let request = target(514);
+        move || call(&mut service, &request)
     });
-
-    let failsafe = failsafe::Config::new().build();
-    measure(c, "failsafe, no service", || {
+    bench.case("recloser, no service", || {
+        let recloser = recloser::Recloser::custom().build();
+        move || {
+            let result: Result<(), recloser::Error<()>> = recloser.call(|| black_box(Ok(())));
+            assert!(result.is_ok());
+        }
+    });
+    bench.case("failsafe, no service", || {
         use failsafe::CircuitBreaker as _;
-        let result: Result<(), failsafe::Error<()>> = failsafe.call(|| black_box(Ok(())));
-        assert!(result.is_ok());
+        let failsafe = failsafe::Config::new().build();
+        move || {
+            let result: Result<(), failsafe::Error<()>> = failsafe.call(|| black_box(Ok(())));
+            assert!(result.is_ok());
+        }
     });
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default()
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(2));
-    targets = closed_and_healthy, open, peers
+fn main() {
+    let mut bench = Bench::from_args();
+    closed_and_healthy(&mut bench);
+    open(&mut bench);
+    peers(&mut bench);
+    bench.finish();
 }
-criterion_main!(benches);

@@ -4,14 +4,15 @@
 //! cargo bench -p tower-bedrock-fallback
 //! ```
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
-    future::{Future, Ready, ready},
-    hint::black_box,
-    pin::pin,
-    task::{Context, Poll, Waker},
+    future::{Ready, ready},
+    task::{Context, Poll},
 };
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use bench_support::{Bench, call};
+use tower::layer::util::Identity;
 use tower_bedrock_core::{Answer, BoxError, Invocation, Target};
 use tower_bedrock_fallback::{Alternative, Chain, FallbackLayer};
 use tower_layer::Layer;
@@ -38,53 +39,29 @@ impl Service<Request> for Leaf {
     }
 }
 
-fn call<S: Service<Request>>(service: &mut S, request: &Request) {
-    let mut cx = Context::from_waker(Waker::noop());
-    assert!(service.poll_ready(&mut cx).is_ready());
-    let call = pin!(service.call(request.clone()));
-    assert!(black_box(call.poll(&mut cx)).is_ready());
-}
-
 fn measure<S: Service<Request>>(
-    criterion: &mut Criterion,
+    bench: &mut Bench,
     name: &str,
-    request: &Request,
-    mut service: S,
+    model: &str,
+    layer: impl Layer<Leaf, Service = S>,
 ) {
-    let counted = allocation_counter::measure(|| call(&mut service, request));
-    let name = format!("{name} ({} allocations)", counted.count_total);
-    criterion.bench_function(&name, |bencher| {
-        bencher.iter(|| call(&mut service, request))
+    bench.case(name, || {
+        let request = Invocation::new(Target::parse("us-east-1", model).unwrap(), "hello");
+        let mut service = layer.layer(Leaf);
+        move || call(&mut service, &request)
     });
 }
 
-fn first_hop_serves(criterion: &mut Criterion) {
-    let layer = || -> Result<_, BoxError> {
-        let chain = Chain::new(MODEL.parse()?).or(Alternative::region("us-west-2".parse()?));
-        let request = Invocation::new(Target::parse("us-east-1", MODEL)?, "hello");
-        let other = Invocation::new(
-            Target::parse("us-east-1", "amazon.nova-lite-v1:0")?,
-            "hello",
-        );
-        Ok((FallbackLayer::new([chain])?, request, other))
-    };
-    let Ok((layer, request, other)) = layer() else {
-        return;
-    };
-    measure(criterion, "no layer", &request, Leaf);
-    measure(
-        criterion,
-        "tower-bedrock, the first hop serves",
-        &request,
-        layer.layer(Leaf),
-    );
-    measure(
-        criterion,
-        "tower-bedrock, a model without a chain",
-        &other,
-        layer.layer(Leaf),
-    );
+fn main() {
+    let mut bench = Bench::from_args();
+    let elsewhere = Alternative::region("us-west-2".parse().unwrap());
+    let chain = Chain::new(MODEL.parse().unwrap()).or(elsewhere);
+    let layer = FallbackLayer::new([chain]).unwrap();
+    let other = "amazon.nova-lite-v1:0";
+    measure(&mut bench, "no layer", MODEL, Identity::new());
+    let name = "tower-bedrock, the first hop serves";
+    measure(&mut bench, name, MODEL, layer.clone());
+    let name = "tower-bedrock, a model without a chain";
+    measure(&mut bench, name, other, layer);
+    bench.finish();
 }
-
-criterion_group!(benches, first_hop_serves);
-criterion_main!(benches);

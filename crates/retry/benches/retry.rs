@@ -1,25 +1,24 @@
 //! What a call through the layer costs, beside the retry layers of tower and tower-resilience:
 //! `cargo bench -p tower-bedrock-retry`.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
-    future::{Future, Ready, ready},
+    future::{Ready, ready},
     hint::black_box,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use criterion::{
-    BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
-};
+use bench_support::{Bench, call};
 use rand::{SeedableRng, rngs::StdRng};
 use tokio::time::Instant;
 use tower::{Layer, Service, layer::util::Identity};
-use tower_bedrock_core::{Answer, BoxError, Fault, FaultKind, Invocation, Target};
+use tower_bedrock_core::{Answer, Fault, FaultKind, HasTarget, Invocation, Target};
 use tower_bedrock_retry::{Backoff, Budget, Decision, Policy, RetryLayer, Session};
 
 type Request = Invocation<&'static str>;
@@ -77,78 +76,65 @@ impl tower::retry::Policy<Request, Response, Fault> for TowerPolicy {
     }
 }
 
-fn request() -> Result<Request, BoxError> {
-    let target = Target::parse("us-east-1", "us.anthropic.claude-sonnet-4-20250514-v1:0")?;
-    Ok(Invocation::new(target, "hello"))
-}
-
-fn call<S: Service<Request>>(service: &mut S, request: &Request) {
-    let mut cx = Context::from_waker(Waker::noop());
-    assert!(service.poll_ready(&mut cx).is_ready());
-    let call = pin!(service.call(request.clone()));
-    assert!(black_box(call.poll(&mut cx)).is_ready());
+fn request() -> Request {
+    let model = "us.anthropic.claude-sonnet-4-20250514-v1:0";
+    Invocation::new(Target::parse("us-east-1", model).unwrap(), "hello")
 }
 
 /// Measures a call whose first attempts fail as often as is said.
-fn measure<S: Service<Request>>(
-    group: &mut BenchmarkGroup<'_, WallTime>,
+fn measure<S: Service<Request>, L: Layer<Leaf, Service = S>>(
+    bench: &mut Bench,
     name: &str,
-    layer: &impl Layer<Leaf, Service = S>,
+    layer: impl FnOnce() -> L,
     failures: u32,
 ) {
-    let Ok(request) = request() else { return };
-    let leaf = Leaf::default();
-    let mut service = layer.layer(leaf.clone());
-    let mut once = || {
-        leaf.fail(failures);
-        call(&mut service, &request);
-    };
-    // The first call to a target makes the state that is kept for it.
-    once();
-    let allocations = allocation_counter::measure(&mut once).count_total;
-    group.bench_function(format!("{name} ({allocations} allocations)"), |bencher| {
-        bencher.iter(&mut once);
+    bench.case(name, || {
+        let request = request();
+        let leaf = Leaf::default();
+        let mut service = layer().layer(leaf.clone());
+        move || {
+            leaf.fail(failures);
+            call(&mut service, &request);
+        }
     });
 }
 
-fn first_attempt(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("retry, answered at once");
-    measure(&mut group, "no layer", &Identity::new(), 0);
-    measure(&mut group, "tower-bedrock", &RetryLayer::default(), 0);
-    if let Some(layer) = short_of_retries() {
-        let name = "tower-bedrock, target short of retries";
-        measure(&mut group, name, &layer, 0);
-    }
-    if let Ok(single) = Policy::builder().max_attempts(1).build() {
-        let layer = RetryLayer::new(single);
-        measure(&mut group, "tower-bedrock, one attempt", &layer, 0);
-    }
-    let tower = tower::retry::RetryLayer::new(TowerPolicy);
-    measure(&mut group, "tower", &tower, 0);
-    measure(&mut group, "tower-resilience", &tower_resilience(), 0);
-    group.finish();
+fn first_attempt(bench: &mut Bench) {
+    let name = |name| format!("retry, answered at once/{name}");
+    measure(bench, &name("no layer"), Identity::new, 0);
+    measure(bench, &name("tower-bedrock"), RetryLayer::default, 0);
+    let short = name("tower-bedrock, target short of retries");
+    measure(bench, &short, short_of_retries, 0);
+    let once = || {
+        let policy = Policy::builder().max_attempts(1).build();
+        RetryLayer::new(policy.unwrap())
+    };
+    measure(bench, &name("tower-bedrock, one attempt"), once, 0);
+    measure(bench, &name("tower"), tower, 0);
+    measure(bench, &name("tower-resilience"), tower_resilience, 0);
 }
 
 /// A target that has failed, so that every answer looks for its budget. This budget never fills up.
-fn short_of_retries() -> Option<RetryLayer> {
-    let request = request().ok()?;
+fn short_of_retries() -> RetryLayer {
     let budget = Budget::builder().percent(0).floor_per_second(0.0).build();
     let policy = Policy::builder().max_attempts(2).build();
-    let layer = RetryLayer::builder(policy.ok()?)
-        .budget(budget.ok()?)
+    let layer = RetryLayer::builder(policy.unwrap())
+        .budget(budget.unwrap())
         .build();
     let leaf = Leaf::default();
     leaf.fail(2);
-    call(&mut layer.layer(leaf), &request);
-    Some(layer)
+    call(&mut layer.layer(leaf), &request());
+    layer
 }
 
-fn second_attempt(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("retry, answered at the second attempt");
-    measure(&mut group, "tower-bedrock", &RetryLayer::default(), 1);
-    let tower = tower::retry::RetryLayer::new(TowerPolicy);
-    measure(&mut group, "tower", &tower, 1);
-    group.finish();
+fn second_attempt(bench: &mut Bench) {
+    let name = |name| format!("retry, answered at the second attempt/{name}");
+    measure(bench, &name("tower-bedrock"), RetryLayer::default, 1);
+    measure(bench, &name("tower"), tower, 1);
+}
+
+fn tower() -> tower::retry::RetryLayer<TowerPolicy> {
+    tower::retry::RetryLayer::new(TowerPolicy)
 }
 
 /// It has no delay of zero, so only its first attempt can be compared.
@@ -158,28 +144,34 @@ fn tower_resilience() -> tower_resilience_retry::RetryLayer<Request, Response, F
         .build()
 }
 
-fn decisions(criterion: &mut Criterion) {
-    let Ok(request) = request() else { return };
-    let mut group = criterion.benchmark_group("retry, pure");
-    let mut rng = StdRng::seed_from_u64(1);
-    let backoff = Backoff::default();
-    group.bench_function("full jitter", |bencher| {
-        bencher.iter(|| backoff.delay(black_box(3), None, &mut rng));
+fn decisions(bench: &mut Bench) {
+    bench.case("retry, pure/full jitter", || {
+        let mut rng = StdRng::seed_from_u64(1);
+        let backoff = Backoff::default();
+        move || {
+            black_box(backoff.delay(black_box(3), None, &mut rng));
+        }
     });
-    let policy = Policy::default();
-    let now = Instant::now();
-    let target = tower_bedrock_core::HasTarget::target(&request);
-    let fault = Fault::new(FaultKind::ThrottledTokens);
-    group.bench_function("decision", |bencher| {
-        bencher.iter(|| {
+    bench.case("retry, pure/decision", || {
+        let mut rng = StdRng::seed_from_u64(1);
+        let policy = Policy::default();
+        let now = Instant::now();
+        let request = request();
+        let fault = Fault::new(FaultKind::ThrottledTokens);
+        move || {
             let deadline = Some(now + Duration::from_secs(60));
             let mut session = Session::new(&policy, deadline, || now);
+            let target = request.target();
             let decision = session.decide(&policy, target, black_box(fault), now, &mut rng);
             assert!(matches!(decision, Decision::RetryIn(_)));
-        });
+        }
     });
-    group.finish();
 }
 
-criterion_group!(benches, first_attempt, second_attempt, decisions);
-criterion_main!(benches);
+fn main() {
+    let mut bench = Bench::from_args();
+    first_attempt(&mut bench);
+    second_attempt(&mut bench);
+    decisions(&mut bench);
+    bench.finish();
+}

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, process::Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use super::machine;
+use super::{instructions, machine};
 use crate::{command::cargo, paths};
 
 /// The packages, and the benchmark of each.
@@ -25,6 +25,7 @@ const INTRODUCTION: &str = "\
 
 What a call through each layer takes that is answered at once by a service which does nothing, beside the layer's peers, in one
 run. Where a name says `no service`, the peer is called as a function. What reading the clock takes is among the quota's rows.
+Times go by what else the machine does; instructions, counted by valgrind's cachegrind, don't.
 ";
 
 pub(super) fn run() -> Result<()> {
@@ -45,7 +46,11 @@ pub(super) fn run() -> Result<()> {
             "the benchmark {benchmark} of {folder} failed"
         );
         let output = String::from_utf8(output.stdout).context("criterion's output")?;
-        let table = table(&output)?;
+        let count = |case: &str| {
+            let manifest = manifest.to_string_lossy();
+            instructions::of_a_call(&manifest, benchmark, case)
+        };
+        let table = table(&output, instructions::can_be_counted().then_some(count))?;
         println!("{table}");
         write!(page, "\n## {folder}\n\n{table}")?;
         let readme = manifest.with_file_name("README.md");
@@ -57,15 +62,25 @@ pub(super) fn run() -> Result<()> {
     super::publish("layers", &page)
 }
 
-fn table(output: &str) -> Result<String> {
-    let mut table = String::from("| a call | time | allocations |\n|---|---:|---:|\n");
+/// Without `count`, which valgrind is needed for, the column of instructions stays empty.
+fn table(output: &str, count: Option<impl Fn(&str) -> Result<Option<u64>>>) -> Result<String> {
+    let mut table =
+        String::from("| a call | time | instructions | allocations |\n|---|---:|---:|---:|\n");
     for measured in output.lines().filter_map(measurement) {
         let Measurement {
             name,
             time,
             allocations,
         } = measured;
-        writeln!(table, "| {name} | {time} | {allocations} |")?;
+        let counted = match &count {
+            Some(count) => count(name)?,
+            None => None,
+        };
+        let instructions = counted.map(thousands).unwrap_or_default();
+        writeln!(
+            table,
+            "| {name} | {time} | {instructions} | {allocations} |"
+        )?;
     }
     writeln!(
         table,
@@ -73,6 +88,13 @@ fn table(output: &str) -> Result<String> {
         machine::described("cargo xtask bench layers")?
     )?;
     Ok(table)
+}
+
+/// A number as criterion writes it.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().collect();
+    String::from_utf8_lossy(&groups.join(&b',')).into_owned()
 }
 
 /// The text with what stands between the marks replaced.
@@ -123,6 +145,13 @@ mod tests {
             Some("1,200 ns")
         );
         assert_eq!(measurement("closed: 0 allocations"), None);
+    }
+
+    #[test]
+    fn numbers_are_written_as_criterion_writes_them() {
+        assert_eq!(thousands(7), "7");
+        assert_eq!(thousands(123), "123");
+        assert_eq!(thousands(1_234_567), "1,234,567");
     }
 
     #[test]
