@@ -18,6 +18,8 @@ pub(crate) struct Budget {
     in_flight: Load,
     settled: Settled,
     attempts: AttemptTimes,
+    /// Calls let through since the beginning.
+    granted: u64,
 }
 
 /// What calls have cost of what they reserved, over the last hundred or so. Forecasts need it.
@@ -112,6 +114,7 @@ impl Budget {
             in_flight: Load::default(),
             settled: Settled::default(),
             attempts: AttemptTimes::default(),
+            granted: 0,
         }
     }
 
@@ -199,6 +202,23 @@ impl Budget {
     }
 }
 
+#[cfg(feature = "redis")]
+impl Budget {
+    /// Requests and tokens a minute.
+    pub(crate) const fn meters(&self) -> [&Meter; 2] {
+        [&self.requests, &self.tokens]
+    }
+
+    pub(crate) const fn meters_mut(&mut self) -> [&mut Meter; 2] {
+        [&mut self.requests, &mut self.tokens]
+    }
+
+    /// Calls let through since the beginning.
+    pub(crate) const fn granted(&self) -> u64 {
+        self.granted
+    }
+}
+
 impl Books<'_> {
     pub(crate) const fn now(&self) -> Time {
         self.now
@@ -247,6 +267,7 @@ impl Books<'_> {
     #[inline]
     fn take_off(&mut self, tokens: u64, charge: impl Fn(&mut Meter, Time, u64) -> Ticket) -> Grant {
         let Self { own, day, now } = self;
+        own.granted += 1;
         own.in_flight.calls += 1;
         own.in_flight.tokens = own.in_flight.tokens.saturating_add(tokens);
         Grant {

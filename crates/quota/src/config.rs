@@ -23,6 +23,8 @@ pub(crate) struct Config {
     pub(crate) estimate: Option<Arc<dyn Estimate>>,
     pub(crate) right_sizing: Option<RightSizing>,
     pub(crate) observe: Option<Arc<dyn Observe>>,
+    #[cfg(feature = "redis")]
+    pub(crate) fleet: Option<crate::fleet::Fleet>,
 }
 
 /// Builds a [`Limiter`].
@@ -65,6 +67,8 @@ impl LimiterBuilder {
                 estimate: None,
                 right_sizing: None,
                 observe: None,
+                #[cfg(feature = "redis")]
+                fleet: None,
             },
         }
     }
@@ -162,6 +166,14 @@ impl LimiterBuilder {
         self
     }
 
+    /// Shares the declared limits of a minute with other processes. Default: they are this process's alone.
+    /// Their windows slide, whatever shape is declared.
+    #[cfg(feature = "redis")]
+    pub fn fleet(mut self, fleet: crate::fleet::Fleet) -> Self {
+        self.config.fleet = Some(fleet);
+        self
+    }
+
     /// The limiter.
     ///
     /// # Errors
@@ -198,6 +210,21 @@ impl LimiterBuilder {
     }
 }
 
+#[cfg(feature = "redis")]
+impl InvalidConfig {
+    pub(crate) fn new(
+        field: &'static str,
+        value: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self {
+            field,
+            value: value.into(),
+            expected: expected.into(),
+        }
+    }
+}
+
 pub(crate) fn check_table(table: &LimitTable) -> Result<(), InvalidConfig> {
     match table.invalid() {
         Some((field, value)) => check(field, value, 1, Limits::MAX),
@@ -206,7 +233,7 @@ pub(crate) fn check_table(table: &LimitTable) -> Result<(), InvalidConfig> {
 }
 
 /// Written so that NaN is out of every range.
-fn check<T: PartialOrd + fmt::Display>(
+pub(crate) fn check<T: PartialOrd + fmt::Display>(
     field: &'static str,
     value: T,
     least: T,

@@ -26,6 +26,8 @@ pub(crate) struct Key {
     day: Arc<Day>,
     state: Mutex<State>,
     me: Weak<Self>,
+    #[cfg(feature = "redis")]
+    attention: std::sync::OnceLock<crate::fleet::Attention>,
 }
 
 /// Where a call stands.
@@ -52,6 +54,8 @@ impl Key {
             day,
             state: Mutex::new(state),
             me: me.clone(),
+            #[cfg(feature = "redis")]
+            attention: std::sync::OnceLock::new(),
         })
     }
 
@@ -88,7 +92,11 @@ impl Key {
         self.step(
             |state, mut day, wakers| match state.ask(ask, now, day.as_deref_mut(), wakers) {
                 Answer::Granted(grant) => Turn::Done(Ok(grant)),
-                Answer::Refused(refusal) => Turn::Done(Err(refusal)),
+                Answer::Refused(refusal) => {
+                    #[cfg(feature = "redis")]
+                    self.missed(&refusal);
+                    Turn::Done(Err(refusal))
+                }
                 Answer::Waits(id) => self.turn(state, id, now, day, waker, wakers),
             },
         )
@@ -148,6 +156,10 @@ impl Key {
         self.change(now, |state, now, day| {
             state.end(grant, waited, ending, now, day)
         });
+        #[cfg(feature = "redis")]
+        if let (Ending::Throttled(_), Some(attention)) = (ending, self.attention.get()) {
+            attention.call();
+        }
     }
 
     /// Changes the limits; what is in use stays so, and who waits is looked at anew.
@@ -155,6 +167,18 @@ impl Key {
         self.change(
             |_| now,
             |state, now, _| state.budget_mut().declare(limits, now),
+        );
+    }
+
+    /// Changes the limits in another way; who waits is looked at anew.
+    #[cfg(feature = "redis")]
+    pub(crate) fn adjust(&self, now: Time, adjust: impl FnOnce(&mut State)) {
+        self.change(
+            |_| now,
+            |state, now, _| {
+                state.budget_mut().at(now, None);
+                adjust(state);
+            },
         );
     }
 
@@ -222,6 +246,10 @@ impl Key {
 
     /// Sees to it that somebody will be there when the next thing happens.
     fn note(&self, state: &mut State, next: Next, day: Option<&mut DayState>, wakers: &mut Wakers) {
+        #[cfg(feature = "redis")]
+        if let Some(attention) = self.attention.get() {
+            attention.call();
+        }
         wakers.extend(state.queue_mut().set_timer(next.at));
         if let Some(day) = day
             && next.waits_for_day
@@ -244,6 +272,35 @@ impl Key {
             waker.wake();
         }
         result
+    }
+}
+
+// === one of a fleet ===
+
+#[cfg(feature = "redis")]
+impl Key {
+    /// Whoever renews the key's lease is to be told when it is short of something.
+    pub(crate) fn attend(&self, attention: crate::fleet::Attention) {
+        // Set once, by whoever made the key.
+        let _ = self.attention.set(attention);
+    }
+
+    pub(crate) fn attention(&self) -> Option<&crate::fleet::Attention> {
+        self.attention.get()
+    }
+
+    /// A fleet's limits slide, whatever shape is declared.
+    pub(crate) fn shared_limits(&self, limits: Limits) -> Limits {
+        match self.attention.get() {
+            Some(_) => limits.with_window(crate::Window::Sliding),
+            None => limits,
+        }
+    }
+
+    fn missed(&self, refusal: &Refusal) {
+        if let Some(attention) = self.attention.get() {
+            attention.missed(refusal);
+        }
     }
 }
 

@@ -68,7 +68,8 @@
 //!
 //! # Quotas belong to the account
 //!
-//! Several processes of one account use one quota, and this limiter knows of one process. Give each a share
+//! Several processes of one account use one quota, and this limiter knows of one process. Let them share it
+//! through Redis (feature `redis`, module `fleet`), give each a share
 //! of the limit, or let them learn: a 429 that arrives although there is room here shrinks the limit that
 //! is kept to, and calm lets it grow back.
 //!
@@ -85,6 +86,8 @@ mod count;
 mod day;
 mod estimate;
 mod exhausted;
+#[cfg(feature = "redis")]
+pub mod fleet;
 mod future;
 mod headroom;
 mod key;

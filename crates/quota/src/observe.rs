@@ -40,6 +40,17 @@ pub trait Observe: Send + Sync + 'static {
     fn throttled(&self, key: &QuotaKey) {
         let _ = key;
     }
+
+    /// Only of a fleet: the store that shares out this quota has not answered for as long as the lease lasted.
+    /// From now on this process keeps to its safe share.
+    fn store_lost(&self, key: &QuotaKey) {
+        let _ = key;
+    }
+
+    /// Only of a fleet: the store answers again, after this process has kept to its safe share for so long.
+    fn store_back(&self, key: &QuotaKey, after: Duration) {
+        let _ = (key, after);
+    }
 }
 
 /// Looks away.

@@ -4,6 +4,8 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tower_bedrock_core::{Demand, HasDemand, Region, Target};
 
+#[cfg(feature = "redis")]
+use crate::Window;
 use crate::{
     LimitTable, QuotaKey,
     budget::Budget,
@@ -111,7 +113,10 @@ impl Registry {
             day.declare(rest.table.tokens_per_day(region.as_str()), now);
         }
         for key in self.keys() {
-            key.declare(&rest.table.limits(key.name()), now);
+            let limits = rest.table.limits(key.name());
+            #[cfg(feature = "redis")]
+            let limits = key.shared_limits(limits);
+            key.declare(&limits, now);
         }
     }
 
@@ -149,8 +154,17 @@ impl Registry {
             };
         };
         let model = rest.model(&name, config);
+        #[cfg(feature = "redis")]
+        let limits = config
+            .fleet
+            .as_ref()
+            .map_or(limits, |_| limits.with_window(Window::Sliding));
         let budget = Budget::new(&limits, config.learns);
         let key = Key::new(name, config, model, day, State::new(budget));
+        #[cfg(feature = "redis")]
+        if let Some(fleet) = &config.fleet {
+            fleet.add(&key, now);
+        }
         self.keys.insert(Arc::clone(&key));
         rest.keys += 1;
         Meters::Key(key)

@@ -1,4 +1,4 @@
-use super::Reading;
+use super::{Reading, Share};
 use crate::{
     learn::Learned,
     time::Time,
@@ -11,9 +11,11 @@ pub(crate) struct Declared {
     period: u64,
     tally: Tally,
     declared: u64,
-    /// What is kept to: `declared`, or what was learnt where that is less.
+    /// What is kept to: `declared`, or what was learnt, or the share of a fleet, where that is less.
     limit: u64,
     learned: Option<Learned>,
+    /// Where the limit is a fleet's, this process's part of it. Then it is the fleet that learns.
+    share: Option<Share>,
 }
 
 impl Declared {
@@ -24,6 +26,7 @@ impl Declared {
             declared,
             limit: declared,
             learned: None,
+            share: None,
         }
     }
 
@@ -35,8 +38,8 @@ impl Declared {
         // What was learnt was learnt of a limit that is no more.
         if declared != self.declared {
             self.declared = declared;
-            self.limit = declared;
             self.learned = None;
+            self.keep_to_what_is_less();
         }
     }
 
@@ -48,7 +51,11 @@ impl Declared {
             if learned.believe(self.declared as f64, now) {
                 self.learned = None;
             }
-            self.keep_to_what_was_learnt();
+            self.keep_to_what_is_less();
+        }
+        if let Some(share) = &mut self.share {
+            share.advance(now);
+            self.keep_to_what_is_less();
         }
     }
 
@@ -64,7 +71,14 @@ impl Declared {
 
     /// What 429s have taught slows a large call down; it does not forbid what is declared.
     const fn fits_alone(&self, amount: u64) -> bool {
-        amount > self.limit && amount <= self.declared && self.tally.fits(self.limit, self.limit)
+        let all_is_ours = match &self.share {
+            Some(share) => share.is_whole(),
+            None => true,
+        };
+        all_is_ours
+            && amount > self.limit
+            && amount <= self.declared
+            && self.tally.fits(self.limit, self.limit)
     }
 
     pub(crate) const fn most(&self) -> u64 {
@@ -104,14 +118,31 @@ impl Declared {
     }
 
     pub(crate) fn opens_at(&self, now: Time, amount: u64) -> Time {
-        self.tally.ready_at(now, amount.min(self.limit), self.limit)
+        match &self.share {
+            Some(share) if amount > self.limit && !share.is_whole() => share.changes_after(now),
+            _ => self.ready_at(now, amount.min(self.limit), self.limit),
+        }
     }
 
     pub(crate) fn forecast(&self, now: Time, amount: u64) -> Time {
-        self.tally.ready_at(now, amount, self.limit)
+        let limit = match &self.share {
+            Some(share) => share.expected().min(self.declared),
+            None => self.limit,
+        };
+        self.ready_at(now, amount, limit)
+    }
+
+    /// A share may be nothing at all; a limit is one at least.
+    fn ready_at(&self, now: Time, amount: u64, limit: u64) -> Time {
+        self.tally.ready_at(now, amount, limit.max(1))
     }
 
     pub(crate) fn throttled(&mut self, amount: u64, sent: Time, now: Time) {
+        if let Some(share) = &mut self.share {
+            share.throttled(sent);
+            self.keep_to_what_is_less();
+            return;
+        }
         let level = match &self.learned {
             Some(learned) => learned.level(),
             None => self.declared as f64,
@@ -122,14 +153,17 @@ impl Declared {
             Some(learned) => learned.throttled(from, amount, sent, now),
             None => self.learned = Some(Learned::first(from, true, amount, self.period, now)),
         }
-        self.keep_to_what_was_learnt();
+        self.keep_to_what_is_less();
     }
 
     #[inline]
     pub(crate) fn succeeded(&mut self, pressed: bool, amount: u64, now: Time) {
+        if let Some(share) = &mut self.share {
+            share.succeeded();
+        }
         if let Some(learned) = &mut self.learned {
             learned.succeeded(pressed, amount, now);
-            self.keep_to_what_was_learnt();
+            self.keep_to_what_is_less();
         }
     }
 
@@ -142,10 +176,35 @@ impl Declared {
         }
     }
 
-    fn keep_to_what_was_learnt(&mut self) {
+    fn keep_to_what_is_less(&mut self) {
         self.limit = match &self.learned {
             Some(learned) => learned.whole_level().min(self.declared),
             None => self.declared,
         };
+        if let Some(share) = &self.share {
+            self.limit = self.limit.min(share.cap());
+        }
+    }
+
+    /// From now on only a share of the limit is this process's. What it has learnt alone it forgets: that was
+    /// of the whole.
+    pub(crate) fn share_with(&mut self, share: Share) {
+        self.learned = None;
+        self.share = Some(share);
+        self.keep_to_what_is_less();
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Declared {
+    pub(crate) const fn share(&self) -> Option<&Share> {
+        self.share.as_ref()
+    }
+
+    pub(crate) fn change_share(&mut self, change: impl FnOnce(&mut Share)) {
+        if let Some(share) = &mut self.share {
+            change(share);
+            self.keep_to_what_is_less();
+        }
     }
 }

@@ -2,8 +2,12 @@
 //! it.
 
 mod declared;
+mod share;
 mod unknown;
 
+pub(crate) use self::share::Share;
+#[cfg(feature = "redis")]
+pub(crate) use self::share::Terms;
 use self::{declared::Declared, unknown::Unknown};
 use crate::{time::Time, window::Window};
 
@@ -14,6 +18,8 @@ pub(crate) struct Meter {
     learns: bool,
     /// Counts the windows there have been, so that nothing is given back to one it was not charged to.
     generation: u32,
+    /// What a limit has of its fleet before it has asked; `None` where there is no fleet.
+    joins: Option<Share>,
     kind: Kind,
 }
 
@@ -56,6 +62,7 @@ impl Meter {
             period,
             learns,
             generation: 0,
+            joins: None,
             kind: match declared {
                 Some(declared) => Kind::Declared(Declared::new(declared, window, period)),
                 None => Kind::Unknown(Unknown::new(period)),
@@ -74,6 +81,10 @@ impl Meter {
                 let in_use = self.reading();
                 let mut next = Self::new(declared, window, self.period, self.learns);
                 next.generation = self.generation.wrapping_add(1);
+                next.joins = self.joins.clone();
+                if let (Kind::Declared(meter), Some(share)) = (&mut next.kind, &next.joins) {
+                    meter.share_with(share.clone());
+                }
                 next.advance(now);
                 next.owe(now, in_use.used.saturating_add(in_use.debt));
                 *self = next;
@@ -258,5 +269,31 @@ impl Meter {
     pub(crate) fn is_idle(&self) -> bool {
         let reading = self.reading();
         reading.used == 0 && reading.debt == 0
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Meter {
+    /// From now on the limit is one of a fleet.
+    pub(crate) fn join(&mut self, share: Share) {
+        if let Kind::Declared(meter) = &mut self.kind {
+            meter.share_with(share.clone());
+        }
+        self.joins = Some(share);
+    }
+
+    /// This process's share of the limit; `None` where there is none to share.
+    pub(crate) const fn share(&self) -> Option<&Share> {
+        match &self.kind {
+            Kind::Declared(meter) => meter.share(),
+            Kind::Unknown(_) => None,
+        }
+    }
+
+    /// Changes the share.
+    pub(crate) fn change_share(&mut self, change: impl FnOnce(&mut Share)) {
+        if let Kind::Declared(meter) = &mut self.kind {
+            meter.change_share(change);
+        }
     }
 }

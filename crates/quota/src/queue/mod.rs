@@ -99,6 +99,16 @@ impl<T> Queue<T> {
         std::array::from_fn(|class| self.classes[class].load().calls)
     }
 
+    /// All that wait.
+    #[cfg(feature = "redis")]
+    pub(crate) fn load(&self) -> Load {
+        let classes = self.classes.iter().map(Fair::load);
+        classes.fold(Load::default(), |sum, class| Load {
+            calls: sum.calls.saturating_add(class.calls),
+            tokens: sum.tokens.saturating_add(class.tokens),
+        })
+    }
+
     #[cfg(test)]
     fn len(&self) -> usize {
         self.waiting

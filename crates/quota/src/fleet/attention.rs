@@ -1,0 +1,110 @@
+use std::sync::{
+    Arc, Weak,
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::{Limit, Reason, budget::Refusal, key::Key};
+
+/// The keys that are short of something, for the worker to look at.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    keys: Mutex<Vec<Weak<Key>>>,
+    notify: Notify,
+}
+
+/// How a key calls the worker.
+#[derive(Debug)]
+pub(crate) struct Attention {
+    calls: Arc<Calls>,
+    key: Weak<Key>,
+    number: u64,
+    called: AtomicBool,
+    missed: Missed,
+}
+
+/// What was turned away for want of room since the worker last looked.
+#[derive(Debug, Default)]
+struct Missed {
+    calls: AtomicU64,
+    tokens: AtomicU64,
+    largest: AtomicU64,
+}
+
+/// The same, read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Turned {
+    pub(crate) calls: u64,
+    pub(crate) tokens: u64,
+    pub(crate) largest: u64,
+}
+
+impl Calls {
+    pub(crate) async fn wait(&self) {
+        self.notify.notified().await;
+    }
+
+    pub(crate) fn take(&self) -> Vec<Weak<Key>> {
+        std::mem::take(&mut self.keys.lock())
+    }
+
+    fn push(&self, key: Weak<Key>) {
+        let mut keys = self.keys.lock();
+        // Where no worker takes them, keys come and go, and their places with them.
+        if keys.len() == keys.capacity() {
+            keys.retain(|key| key.strong_count() > 0);
+        }
+        keys.push(key);
+        drop(keys);
+        self.notify.notify_one();
+    }
+}
+
+impl Attention {
+    pub(crate) fn new(calls: Arc<Calls>, key: Weak<Key>, number: u64) -> Self {
+        Self {
+            calls,
+            key,
+            number,
+            called: AtomicBool::new(false),
+            missed: Missed::default(),
+        }
+    }
+
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The worker is to look at the key. Costs next to nothing until it has.
+    pub(crate) fn call(&self) {
+        if !self.called.load(Relaxed) && !self.called.swap(true, Relaxed) {
+            self.calls.push(self.key.clone());
+        }
+    }
+
+    /// A call was turned away.
+    pub(crate) fn missed(&self, refusal: &Refusal) {
+        if !matches!(refusal.reason, Reason::WaitTooLong | Reason::TooManyWaiting) {
+            return;
+        }
+        self.missed.calls.fetch_add(1, Relaxed);
+        if refusal.limit == Limit::TokensPerMinute {
+            self.missed.tokens.fetch_add(refusal.asked, Relaxed);
+            self.missed.largest.fetch_max(refusal.asked, Relaxed);
+        }
+        self.call();
+    }
+
+    /// The worker looks.
+    pub(crate) fn answer(&self) -> Turned {
+        self.called.store(false, Relaxed);
+        let take = |count: &AtomicU64| count.swap(0, Relaxed);
+        Turned {
+            calls: take(&self.missed.calls),
+            tokens: take(&self.missed.tokens),
+            largest: take(&self.missed.largest),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! One quota for many processes, shared through Redis or Valkey without a round trip for each request.
+//!
+//! ```no_run
+//! use tower_bedrock_quota::{LimitTable, Limiter, Limits, QuotaLayer, QuotaPattern};
+//! use tower_bedrock_quota::fleet::{Fleet, RedisStore};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let limits = LimitTable::new().with(
+//!     QuotaPattern::any(),
+//!     Limits::new().with_requests_per_minute(1_000).with_tokens_per_minute(2_000_000),
+//! );
+//! let (fleet, worker) = Fleet::builder(RedisStore::new("redis://127.0.0.1")?).build()?;
+//! let limiter = Limiter::builder().limits(limits).fleet(fleet).build()?;
+//! let layer = QuotaLayer::new(limiter);
+//! tokio::spawn(worker.run());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How
+//!
+//! Every process keeps its own mirror of each limit, at in-process speed, and the store decides what *share* of the
+//! limit each mirror may fill. A share is leased. The worker renews the lease once for about a hundred calls, and
+//! sooner while calls wait for want of a share; with each renewal it tells what is in use, what it could use, and
+//! what the next call needs, and one script in the store, which goes by the server's clock alone, answers with the
+//! new share:
+//!
+//! - everybody gets as much as the next, but no more than it has use for; of what nobody wants each gets a part;
+//! - a call that is larger than its process's share but not than the limit gets what it needs in its turn;
+//! - a share grows only by what nobody can use any more. One that is to shrink counts as before until its process
+//!   has said that it keeps to less; one of a process that has fallen silent counts until its lease has run out
+//!   and a window has passed.
+//!
+//! So no window holds more than the limit, whatever processes, networks and clocks do, for as long as the store
+//! answers and remembers.
+//!
+//! What is shared are the declared limits of a minute, in sliding windows. Limits that are not declared are learnt by
+//! each process, and tokens a day are counted by each process. What 429s teach of a shared limit is kept in the
+//! store: one congestion is one lesson for all, however many processes met it.
+//!
+//! # When the store does not answer
+//!
+//! A process that cannot renew keeps its share until its lease has run out (15 to 45 s by default, by its own monotonic clock,
+//! from before it last asked). Then it keeps to its **safe share**: the limit divided by the members that it was told
+//! of last, or by [`members`](FleetBuilder::members) where that is more; for two windows at most what it had,
+//! because others may have had more. [`Observe::store_lost`](crate::Observe::store_lost) and
+//! [`store_back`](crate::Observe::store_back) are told, and a warning is logged. No call waits for the store itself,
+//! except the first calls to a key, for four [timeouts](FleetBuilder::timeout) at most.
+//!
+//! # What can go beyond the limit, and how far
+//!
+//! - **A process that is cut off alone** for longer than its lease and the [`reserve`](FleetBuilder::reserve): its safe
+//!   share, which others have been given by then.
+//! - **A store that forgets** (`FLUSHALL`, a restart without persistence): members come with what they hold, and
+//!   nothing is given away for a window once one of them has come. A process that is started in the moment between,
+//!   before any old member has renewed, can be given what others hold.
+//! - **A failover that loses the last writes**: shares that were granted in them, if others are granted the same before
+//!   their holders renew.
+//! - **The store down when processes start**: each new one takes the limit divided by `members`.
+//! - **Settlement**: what calls cost beyond what they reserved is debt of the process that made them, as without a fleet.
+//!
+//! Clocks may differ by any amount, as no time of day leaves a process; they are taken to run at the same speed
+//! within a hundredth.
+//!
+//! # What it costs
+//!
+//! Nothing on the path of a call that finds room. About one round trip for a hundred calls of each process that is
+//! busy, one in 20 s for one that is not, and none for keys that nobody uses. In the store a key is one hash of a
+//! field for each process, of 256 at the most, which expires when nobody has used it for some minutes.
+
+mod attention;
+mod fair;
+mod learnt;
+mod ledger;
+mod look;
+mod member;
+mod redis;
+mod renewal;
+mod settings;
+mod store;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+pub(crate) use self::attention::Attention;
+use self::{attention::Calls, settings::Settings};
+pub use self::{
+    redis::RedisStore,
+    renewal::{Answer, Renewal, StoreError},
+    settings::FleetBuilder,
+    store::{Answering, MemoryStore, Store},
+    worker::Worker,
+};
+use crate::{key::Key, time::Time};
+
+/// Processes that share their quotas: what [`LimiterBuilder::fleet`](crate::LimiterBuilder::fleet) is given.
+///
+/// # Clone
+///
+/// Clones are one member of the fleet.
+#[derive(Clone)]
+pub struct Fleet {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    calls: Arc<Calls>,
+    settings: Settings,
+    keys: AtomicU64,
+}
+
+impl Fleet {
+    /// Builds a fleet around a store.
+    pub fn builder(store: impl Store) -> FleetBuilder {
+        FleetBuilder::new(Arc::new(store))
+    }
+
+    pub(crate) fn new(calls: Arc<Calls>, settings: Settings) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                calls,
+                settings,
+                keys: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    /// A key has been made, at `now`: its limits are the fleet's.
+    pub(crate) fn add(&self, key: &Arc<Key>, now: Time) {
+        let Shared {
+            calls,
+            settings,
+            keys,
+        } = &*self.shared;
+        let safe_from = now.plus(settings.patience());
+        key.adjust(now, |state| {
+            look::join(state.budget_mut(), settings.members, safe_from);
+        });
+        let number = keys.fetch_add(1, Relaxed);
+        let attention = Attention::new(Arc::clone(calls), Arc::downgrade(key), number);
+        attention.call();
+        key.attend(attention);
+    }
+}
+
+impl fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fleet")
+            .field("keys", &self.shared.keys.load(Relaxed))
+            .finish_non_exhaustive()
+    }
+}
