@@ -68,12 +68,16 @@ impl RedisStore {
         Ok(Self {
             shared: Arc::new(Shared {
                 client,
-                script: Script::new(SCRIPT),
+                script: Script::new(Self::SCRIPT),
                 connection: Mutex::new(None),
                 doubtful: AtomicBool::new(false),
             }),
         })
     }
+
+    /// What the store runs, for whoever calls it in another way.
+    #[doc(hidden)]
+    pub const SCRIPT: &str = include_str!("ledger.lua");
 
     /// One call of the script, at the server's time or at `now`.
     pub(super) async fn call(
@@ -85,10 +89,8 @@ impl RedisStore {
         let mut connection = self.connection().await?;
         let doubt = Doubt(&self.shared.doubtful, true);
         let mut call = self.shared.script.key(key);
-        call.arg(now.map_or_else(String::new, |now| now.to_string()))
-            .arg(format!("{:032x}", renewal.member));
-        for number in renewal.numbers() {
-            call.arg(number);
+        for argument in renewal.arguments(now) {
+            call.arg(argument);
         }
         let numbers: Result<Vec<u64>, RedisError> = call.invoke_async(&mut connection).await;
         let broken = |error: &RedisError| error.is_unrecoverable_error() || error.is_timeout();
@@ -109,8 +111,6 @@ impl RedisStore {
         Ok(connection.insert(new).clone())
     }
 }
-
-const SCRIPT: &str = include_str!("ledger.lua");
 
 fn failed(error: &RedisError) -> StoreError {
     StoreError::Failed(error.to_string())

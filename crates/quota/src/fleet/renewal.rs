@@ -88,8 +88,19 @@ pub enum StoreError {
 }
 
 impl Renewal {
+    /// The script's arguments, for a call of it at a time of one's own. For simulations, in which a real server
+    /// keeps the time of a clock that does not run.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn arguments(&self, now_ms: Option<u64>) -> Vec<String> {
+        let now = now_ms.map_or_else(String::new, |now| now.to_string());
+        let head = [now, format!("{:032x}", self.member)];
+        let numbers = self.numbers().into_iter().map(|number| number.to_string());
+        head.into_iter().chain(numbers).collect()
+    }
+
     /// The numbers in the order that the script reads them.
-    pub(crate) fn numbers(&self) -> Vec<u64> {
+    fn numbers(&self) -> Vec<u64> {
         let head = [
             self.sequence,
             self.lease,
@@ -135,7 +146,8 @@ impl Renewal {
 
 impl Answer {
     /// Reads the numbers that the script answers.
-    pub(crate) fn from_numbers(numbers: &[u64]) -> Result<Self, StoreError> {
+    #[doc(hidden)]
+    pub fn from_numbers(numbers: &[u64]) -> Result<Self, StoreError> {
         let &[status, members, ref awards @ ..] = numbers else {
             return Err(StoreError::Failed(
                 "the script's answer is too short".into(),
