@@ -44,11 +44,11 @@ local sequence, lease, window, reserve, known, silence, waited =
   tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local claims = {}
 for l = 1, LIMITS do
-  local at = 10 + 7 * (l - 1)
+  local at = 10 + 8 * (l - 1)
   claims[l] = {
     limit = tonumber(ARGV[at]), holds = tonumber(ARGV[at + 1]), used = tonumber(ARGV[at + 2]),
-    demand = tonumber(ARGV[at + 3]), need = tonumber(ARGV[at + 4]),
-    version = tonumber(ARGV[at + 5]), throttled = tonumber(ARGV[at + 6]),
+    debt = tonumber(ARGV[at + 3]), demand = tonumber(ARGV[at + 4]), need = tonumber(ARGV[at + 5]),
+    version = tonumber(ARGV[at + 6]), throttled = tonumber(ARGV[at + 7]),
   }
 end
 
@@ -74,10 +74,10 @@ for i = 1, #stored, 2 do
   else
     local m = { id = stored[i], sequence = n[1], expires = n[2], lasts = n[3], reserve = n[4], since = n[5] }
     for l = 1, LIMITS do
-      local at = 6 + 6 * (l - 1)
+      local at = 6 + 7 * (l - 1)
       m[l] = {
         limit = n[at], share = n[at + 1], used = n[at + 2],
-        demand = n[at + 3], need = n[at + 4], safe = n[at + 5],
+        debt = n[at + 3], demand = n[at + 4], need = n[at + 5], safe = n[at + 6],
       }
     end
     if now < forgotten(m) then
@@ -119,7 +119,9 @@ if lease > 0 then
 end
 for l = 1, LIMITS do
   local c = claims[l]
-  own[l] = { limit = c.limit, share = c.holds, used = c.used, demand = c.demand, need = c.need, safe = 0 }
+  own[l] = {
+    limit = c.limit, share = c.holds, used = c.used, debt = c.debt, demand = c.demand, need = c.need, safe = 0,
+  }
 end
 members[id] = own
 local settling = now < key.settles
@@ -248,23 +250,24 @@ local function award(l)
   if whole > 0 then
     whole = max(div(whole * learnt.thousandths, WHOLE), 1)
   end
-  local lost, others = 0, 0
+  local taken, others = 0, 0
   local wants, position = {}, nil
   for _, m in ipairs(sorted) do
     if now < m.expires then
       local need = min(m[l].need, whole)
+      taken = taken + m[l].debt
       wants[#wants + 1] = { demand = max(m[l].demand, need), need = need, since = m.since }
       if m.id == id then
         position = #wants
       end
     else
-      lost = lost + committed(m, l)
+      taken = taken + committed(m, l)
     end
     if m.id ~= id then
       others = others + committed(m, l)
     end
   end
-  local capacity = max(whole - lost, 0)
+  local capacity = max(whole - taken, 0)
   local aim = divide(capacity, wants)[position]
   local room = max(whole - others, 0)
   return {
@@ -298,7 +301,7 @@ if #gone > 0 then
 end
 local record = { own.sequence, own.expires, own.lasts, own.reserve, own.since }
 for l = 1, LIMITS do
-  for _, field in ipairs({ 'limit', 'share', 'used', 'demand', 'need', 'safe' }) do
+  for _, field in ipairs({ 'limit', 'share', 'used', 'debt', 'demand', 'need', 'safe' }) do
     record[#record + 1] = own[l][field]
   end
 end

@@ -42,6 +42,7 @@ struct Standing {
     limit: u64,
     share: u64,
     used: u64,
+    debt: u64,
     demand: u64,
     need: u64,
     /// What it falls back to when it is cut off.
@@ -113,7 +114,10 @@ impl Ledger {
 
         let committed = |member: &Member| member.committed(limit, now);
         let lost = self.members.values().filter(|member| !member.is_live(now));
-        let capacity = whole.saturating_sub(lost.map(committed).sum());
+        // What some have overshot, nobody else may use either.
+        let owed = live().map(|(_, member)| member.standings[limit].debt);
+        let taken = lost.map(committed).sum::<u64>() + owed.sum::<u64>();
+        let capacity = whole.saturating_sub(taken);
         let wants: Vec<Want> = live()
             .map(|(_, member)| member.want(limit, whole))
             .collect();
@@ -155,6 +159,7 @@ impl Member {
                 limit: claim.limit,
                 share: claim.holds,
                 used: claim.used,
+                debt: claim.debt,
                 demand: claim.demand,
                 need: claim.need,
                 safe: 0,

@@ -78,6 +78,7 @@ fn claim(meter: &Meter, share: &Share, need: u64, wanted: u64) -> Claim {
         limit: reading.declared.unwrap_or(0),
         holds: share.cap(),
         used,
+        debt: meter.owed(),
         // A sixteenth more, so that who has enough does not run short as soon as it needs a little more.
         demand: used.saturating_add(used / 16).saturating_add(wanted),
         need,

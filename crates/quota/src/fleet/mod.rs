@@ -57,7 +57,9 @@
 //! - **A failover that loses the last writes**: shares that were granted in them, if others are granted the same before
 //!   their holders renew.
 //! - **The store down when processes start**: each new one takes the limit divided by `members`.
-//! - **Settlement**: what calls cost beyond what they reserved is debt of the process that made them, as without a fleet.
+//! - **Settlement**: what calls cost beyond what they reserved. The process that made them works it off before its next
+//!   call goes, and the others' shares shrink by it with their next renewals; until then they fill them. With a
+//!   burndown of 5 and a `max_tokens` far below five times the usual output, a burst can earn some 429s.
 //!
 //! Clocks may differ by any amount, as no time of day leaves a process; they are taken to run at the same speed
 //! within a hundredth.

@@ -6,7 +6,10 @@ use std::{
     },
 };
 
-use redis::{Client, IntoConnectionInfo, RedisError, Script, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo, RedisError, Script,
+    aio::MultiplexedConnection,
+};
 use tokio::sync::Mutex;
 
 use super::{Answer, Answering, Renewal, Store, StoreError};
@@ -106,7 +109,12 @@ impl RedisStore {
         if let Some(connection) = &*connection {
             return Ok(connection.clone());
         }
-        let new = self.shared.client.get_multiplexed_async_connection();
+        // The worker has a limit of its own.
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
+        let client = &self.shared.client;
+        let new = client.get_multiplexed_async_connection_with_config(&patient);
         let new = new.await.map_err(|error| failed(&error))?;
         Ok(connection.insert(new).clone())
     }

@@ -40,6 +40,8 @@ pub(crate) struct Claim {
     pub(crate) holds: u64,
     /// What is in use of it in the window that ends now, debts included.
     pub(crate) used: u64,
+    /// The part of that for which there was no room: what calls cost beyond what they reserved, not yet worked off.
+    pub(crate) debt: u64,
     /// What it would have use for in a window.
     pub(crate) demand: u64,
     /// What the call needs that goes next; zero where none waits.
@@ -115,6 +117,7 @@ impl Renewal {
                 claim.limit,
                 claim.holds,
                 claim.used,
+                claim.debt,
                 claim.demand,
                 claim.need,
                 claim.version,
@@ -134,6 +137,7 @@ impl Renewal {
                 &mut claim.limit,
                 &mut claim.holds,
                 &mut claim.used,
+                &mut claim.debt,
                 &mut claim.demand,
                 &mut claim.need,
             ] {

@@ -115,6 +115,10 @@ impl Declared {
 
     pub(crate) fn owe(&mut self, now: Time, amount: u64) {
         self.tally.owe(now, amount, self.limit);
+        if let Some(share) = &mut self.share {
+            share.overshot(amount);
+            self.keep_to_what_is_less();
+        }
     }
 
     pub(crate) fn opens_at(&self, now: Time, amount: u64) -> Time {
@@ -182,7 +186,7 @@ impl Declared {
             None => self.declared,
         };
         if let Some(share) = &self.share {
-            self.limit = self.limit.min(share.cap());
+            self.limit = self.limit.min(share.limit());
         }
     }
 
@@ -199,6 +203,10 @@ impl Declared {
 impl Declared {
     pub(crate) const fn share(&self) -> Option<&Share> {
         self.share.as_ref()
+    }
+
+    pub(crate) const fn owed(&self) -> u64 {
+        self.tally.owed()
     }
 
     pub(crate) fn change_share(&mut self, change: impl FnOnce(&mut Share)) {

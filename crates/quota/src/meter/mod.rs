@@ -290,6 +290,14 @@ impl Meter {
         }
     }
 
+    /// What calls have cost beyond what they reserved, and is not worked off yet.
+    pub(crate) const fn owed(&self) -> u64 {
+        match &self.kind {
+            Kind::Declared(meter) => meter.owed(),
+            Kind::Unknown(_) => 0,
+        }
+    }
+
     /// Changes the share.
     pub(crate) fn change_share(&mut self, change: impl FnOnce(&mut Share)) {
         if let Kind::Declared(meter) = &mut self.kind {

@@ -14,6 +14,8 @@ pub(crate) struct Share {
     whole: u64,
     /// What this process can count on were it to ask for more.
     prospect: u64,
+    /// What is kept free for calls that cost more than they reserved: others fill their shares meanwhile.
+    margin: u64,
     lessons: Lessons,
 }
 
@@ -45,8 +47,15 @@ pub(crate) struct Terms {
 const UNTIL_TOLD: u64 = 60_000_000_000;
 
 impl Share {
-    pub(crate) const fn cap(&self) -> u64 {
-        self.cap
+    /// What is let through at the most.
+    pub(crate) fn limit(&self) -> u64 {
+        self.cap - self.margin.min(self.cap / 8)
+    }
+
+    /// A call has cost so much more than it reserved. Nothing new goes until that is paid, but by then another may have
+    /// ended so.
+    pub(crate) fn overshot(&mut self, amount: u64) {
+        self.margin = self.margin.max(amount.saturating_mul(2));
     }
 
     /// Brings it up to `now`.
@@ -101,6 +110,10 @@ impl Share {
 
 #[cfg(feature = "redis")]
 impl Share {
+    pub(crate) const fn cap(&self) -> u64 {
+        self.cap
+    }
+
     /// Nothing, and the safe share from then on if nobody has answered.
     pub(crate) fn unanswered(safe: u64, safe_from: Time) -> Self {
         Self {
@@ -110,6 +123,7 @@ impl Share {
             safe_from,
             whole: u64::MAX,
             prospect: u64::MAX,
+            margin: 0,
             lessons: Lessons::default(),
         }
     }
@@ -143,6 +157,8 @@ impl Share {
         self.safe_from = terms.safe_from;
         self.whole = terms.whole.max(1);
         self.prospect = terms.prospect;
+        // What was overshot once is forgotten in a dozen renewals.
+        self.margin -= self.margin.div_ceil(8);
         let lessons = &mut self.lessons;
         lessons.flinched = false;
         if lessons.version != terms.version {

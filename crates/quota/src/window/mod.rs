@@ -101,6 +101,16 @@ impl Tally {
         in_use.saturating_sub(limit).max(debt)
     }
 
+    /// What was overshot and has not been charged yet for want of room.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn owed(&self) -> u64 {
+        match &self.shape {
+            Shape::Sliding(tally) => tally.debt(),
+            Shape::Fixed(tally) => tally.debt(),
+            Shape::Bucket(_) => 0,
+        }
+    }
+
     #[inline]
     pub(crate) const fn fits(&self, amount: u64, limit: u64) -> bool {
         let Some(amount) = amount.checked_add(self.held) else {

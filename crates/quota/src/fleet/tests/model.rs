@@ -113,6 +113,7 @@ impl Process {
             limit: scope.limit,
             holds: self.share.cap(),
             used,
+            debt: 0,
             demand: used + wanted,
             need: wanted.min(1),
             version: self.share.version(),

@@ -27,6 +27,7 @@ impl Draw {
             limit: 1_000,
             holds: self.amount(300),
             used: self.amount(400),
+            debt: self.amount(100).saturating_sub(60),
             demand: self.amount(800),
             need: self.amount(1_200).saturating_sub(600),
             version: self.0.random_range(0..4),
