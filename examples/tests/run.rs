@@ -96,6 +96,16 @@ fn own_policy_bounds_the_output() {
 }
 
 #[test]
+fn fleet_uses_its_quota_and_no_more() {
+    let text = printed(env!("CARGO_BIN_EXE_fleet"));
+    assert!(
+        text.contains("300 calls of a quota of 300 a minute"),
+        "{text}"
+    );
+    assert!(text.contains(", 0 throttled"), "{text}");
+}
+
+#[test]
 fn batch_loses_no_prompt() {
     let text = printed(env!("CARGO_BIN_EXE_batch"));
     assert!(text.contains("200 prompts, 0 failed"), "{text}");
