@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod baselines;
 pub mod closed_loop;
 pub mod failing_dependency;
+pub mod fleet;
 pub mod job;
 pub mod load;
 pub mod monday;
@@ -33,10 +34,11 @@ pub use self::{
 pub type Experiment = fn(&Options) -> anyhow::Result<Report>;
 
 /// Every experiment, by the name that `cargo xtask experiment` knows it by.
-pub const EXPERIMENTS: [(&str, Experiment); 6] = [
+pub const EXPERIMENTS: [(&str, Experiment); 7] = [
     ("backoff", backoff::run),
     ("closed-loop", closed_loop::run),
     ("failing-dependency", failing_dependency::run),
+    ("fleet", fleet::run),
     ("monday", monday::run),
     ("outage", outage::run),
     ("unknown-quota", unknown_quota::run),

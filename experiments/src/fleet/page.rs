@@ -1,0 +1,219 @@
+//! The page.
+
+use super::{Event, Measured, PROCESSES, Run, Spread, Who};
+use crate::{
+    Report, Table,
+    plot::{Chart, Line},
+    report::verdict,
+};
+
+pub(super) fn of(measured: &Measured, seed: u64) -> Report {
+    let spread = |spread| {
+        measured
+            .steady
+            .iter()
+            .filter(move |run| run.case.spread == spread)
+    };
+    let mut tables = vec![
+        (
+            "All processes have more to do than they may".into(),
+            table(spread(Spread::Even)),
+        ),
+        (
+            "Half of the processes have next to nothing to do".into(),
+            table(spread(Spread::Half)),
+        ),
+    ];
+    if !measured.events.is_empty() {
+        tables.push((
+            "Eight processes, and what befalls them in minute 4: the quota used, minute by minute"
+                .into(),
+            events(&measured.events),
+        ));
+    }
+    if !measured.served.is_empty() {
+        tables.push((
+            "Over a real redis-server, which counts the round trips itself".into(),
+            table(measured.served.iter()),
+        ));
+    }
+    tables.push(("The goals, for ours".into(), goals(measured)));
+    Report {
+        name: "fleet",
+        title: "One quota, many processes",
+        setup: SETUP.into(),
+        tables,
+        findings: findings(measured),
+        charts: charts(measured),
+        seed,
+    }
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.1}%", 100.0 * part)
+}
+
+fn table<'a>(runs: impl Iterator<Item = &'a Run>) -> Table {
+    let mut table = Table::new([
+        "",
+        "processes",
+        "quota used",
+        "429s",
+        "429s an answer",
+        "round trips a call",
+    ]);
+    for run in runs {
+        table.row([
+            run.case.who.name().to_owned(),
+            run.case.processes.to_string(),
+            percent(run.utilisation),
+            run.throttles.to_string(),
+            format!("{:.4}", run.throttles_per_answer),
+            trips(run),
+        ]);
+    }
+    table
+}
+
+fn trips(run: &Run) -> String {
+    run.round_trips_per_call
+        .map_or_else(String::new, |trips| format!("{trips:.4}"))
+}
+
+fn events(runs: &[Run]) -> Table {
+    let mut table = Table::new([
+        "in minute 4",
+        "3",
+        "4",
+        "5",
+        "6",
+        "7",
+        "8",
+        "9",
+        "10",
+        "11",
+        "429s",
+    ]);
+    for run in runs {
+        let minutes = run.minutes.iter().skip(3).map(|used| percent(*used));
+        let cells = [run.case.event.name().to_owned()]
+            .into_iter()
+            .chain(minutes)
+            .chain([run.throttles.to_string()]);
+        table.row(cells.collect::<Vec<_>>());
+    }
+    table
+}
+
+fn goals(measured: &Measured) -> Table {
+    let mut table = Table::new([
+        "processes",
+        "quota used: 98%",
+        "beyond the limit: nothing",
+        "round trips a call: 0.02",
+    ]);
+    let ours = (measured.steady.iter())
+        .filter(|run| run.case.who == Who::Fleet && run.case.spread == Spread::Even);
+    for run in ours {
+        let trips = run.round_trips_per_call.unwrap_or(f64::INFINITY);
+        table.row([
+            run.case.processes.to_string(),
+            verdict(run.utilisation >= 0.98).to_owned(),
+            verdict(run.throttles == 0).to_owned(),
+            verdict(trips <= 0.02).to_owned(),
+        ]);
+    }
+    table
+}
+
+fn charts(measured: &Measured) -> Vec<Chart> {
+    let line = |name: &str, run: &Run| {
+        let points = run.minutes.iter().enumerate();
+        Line::new(
+            name,
+            points.map(|(minute, used)| (minute as f64, 100.0 * used)),
+        )
+    };
+    let chart = |title: &str, lines: Vec<Line>| Chart {
+        title: title.into(),
+        x: "minutes".into(),
+        y: "quota used, in %".into(),
+        top: Some(120.0),
+        lines,
+    };
+    let half = (measured.steady.iter())
+        .filter(|run| run.case.spread == Spread::Half && run.case.processes == PROCESSES[2]);
+    let mut charts = vec![chart(
+        "Eight processes, of which four have next to nothing to do",
+        half.map(|run| line(run.case.who.name(), run)).collect(),
+    )];
+    if !measured.events.is_empty() {
+        charts.push(chart(
+            "Eight processes, and what befalls them in minute 4",
+            (measured.events.iter())
+                .map(|run| line(run.case.event.name(), run))
+                .collect(),
+        ));
+    }
+    charts
+}
+
+fn findings(measured: &Measured) -> String {
+    let row = |who: Who, spread: Spread, of: &dyn Fn(&Run) -> String| {
+        let runs =
+            (measured.steady.iter()).filter(|run| run.case.who == who && run.case.spread == spread);
+        runs.map(of).collect::<Vec<_>>().join(" / ")
+    };
+    let used = |run: &Run| percent(run.utilisation);
+    let throttles = |run: &Run| format!("{:.3}", run.throttles_per_answer);
+    format!(
+        "\
+- **A fleet uses the quota wherever the work is.** With 2 / 4 / 8 / 16 processes it uses {even} of it where all are busy,
+  and {half} where half of them are. A fixed part each uses {fixed_even} and {fixed_half}: what an idle process has, nobody
+  else gets.
+- **Without a store the quota is found by throttles.** Processes that each know the whole limit and learn from 429s use
+  {alone} of it, and pay {alone_throttles} 429s an answer for that.
+- **A fleet asks the store about once for a hundred calls of each process.** The fewer calls a process makes, the dearer
+  that is: a lease is renewed every 20 s at the least. The worker's interval, not the calls, is what the store sees.
+- **Where a fixed part wins: it needs no store**, nothing happens to it when one fails, and where all processes always
+  have as much to do it uses as much.
+- **What is not shown here: calls that cost more than they reserve.** Where an output token counts five times and
+  `max_tokens` is small, a process works off what its own calls have overshot; others learn of that with their next
+  renewal, and until then fill their shares. Reserve enough, or reckon with a few 429s after a burst.
+- Where a goal is missed, the last table says so.
+",
+        even = row(Who::Fleet, Spread::Even, &used),
+        half = row(Who::Fleet, Spread::Half, &used),
+        fixed_even = row(Who::Even, Spread::Even, &used),
+        fixed_half = row(Who::Even, Spread::Half, &used),
+        alone = row(Who::Alone, Spread::Even, &used),
+        alone_throttles = row(Who::Alone, Spread::Even, &throttles),
+    )
+}
+
+impl Event {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Killed => "a process is killed",
+            Self::Cut => "a link is cut for a minute",
+            Self::Down => "the store is down for five minutes",
+            Self::Flushed => "the store forgets everything",
+        }
+    }
+}
+
+const SETUP: &str = "\
+A quota of six million tokens a minute, which the service counts over any 60 seconds, and 2 to 16 processes of one
+account. Twelve hundred workers, each of which makes its next call as soon as its last one is over, could use more
+than it. They are spread evenly over all processes, or over half of them, while the others have four workers
+each. Prompts have 200 to 2,000 tokens; of 1,000 that may come out, 50 to 600 do, and count once, so that no call costs
+more than was reserved for it.
+
+Each process has a stack and a clock of its own, which began up to 5 s after the first's. Quota used is what calls
+cost, from minute 3 on, by when they came. A 429 is what was asked for beyond the limit.
+
+- **ours: a fleet**: retry and quota layers, the quota shared through a store, every setting as it comes;
+- **limit / N each**: the same layers, and the limit divided by the number of processes;
+- **each learns by itself**: the same layers, each process told of the whole limit, which it lowers when it is
+  throttled.";
