@@ -16,7 +16,7 @@ use tower_bedrock_core::{
 };
 use tower_bedrock_quota::{
     LimitTable, Limiter, Limits, Observe, QuotaKey, QuotaPattern,
-    fleet::{Answering, Fleet, MemoryStore, Renewal, Store},
+    fleet::{Answering, Fleet, MemoryStore, Renewal, Store, StoreError},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -74,11 +74,17 @@ impl Service {
 struct Link {
     store: MemoryStore,
     cut: Arc<AtomicBool>,
+    refused: Arc<AtomicBool>,
+    asked: Arc<AtomicU64>,
 }
 
 impl Store for Link {
     fn renew<'a>(&'a self, key: &'a str, renewal: &'a Renewal) -> Answering<'a> {
         Box::pin(async move {
+            self.asked.fetch_add(1, Relaxed);
+            if self.refused.load(Relaxed) {
+                return Err(StoreError::Failed("refused".into()));
+            }
             if self.cut.load(Relaxed) {
                 sleep(MINUTE).await;
             }
@@ -92,6 +98,8 @@ struct Process {
     limiter: Limiter,
     worker: JoinHandle<()>,
     cut: Arc<AtomicBool>,
+    refused: Arc<AtomicBool>,
+    asked: Arc<AtomicU64>,
     lost: Arc<AtomicU64>,
     stop: Arc<tokio::sync::Notify>,
 }
@@ -111,9 +119,13 @@ impl Observe for Watch {
 impl Process {
     fn start(store: &MemoryStore, number: usize, limits: Limits, members: u64) -> Self {
         let cut = Arc::new(AtomicBool::new(false));
+        let refused = Arc::new(AtomicBool::new(false));
+        let asked = Arc::new(AtomicU64::new(0));
         let link = Link {
             store: store.clone(),
             cut: Arc::clone(&cut),
+            refused: Arc::clone(&refused),
+            asked: Arc::clone(&asked),
         };
         let (fleet, worker) = Fleet::builder(link)
             .members(members)
@@ -135,6 +147,8 @@ impl Process {
             limiter,
             worker,
             cut,
+            refused,
+            asked,
             lost,
             stop,
         }
@@ -460,6 +474,22 @@ async fn without_a_store_from_the_beginning_calls_wait_two_seconds() {
     // A quarter of the limit, by the number of members that was configured.
     let level = limiter.snapshot(&target()).unwrap().tokens_per_minute;
     assert_eq!(level.effective, Some(LIMIT / 4));
+}
+
+/// A store that refuses at once is not asked again at once, however many wait.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_refuses_is_not_pestered() {
+    let mut world = World::new();
+    world.start(40, 150);
+    world.until(3).await;
+    world.processes[0].refused.store(true, Relaxed);
+    let before = world.processes[0].asked.load(Relaxed);
+    world.until(6).await;
+    let asked = world.processes[0].asked.load(Relaxed) - before;
+    assert!(
+        (60..=130).contains(&asked),
+        "{asked} times in three minutes"
+    );
 }
 
 /// What a throttle teaches one process all go by, and sixteen throttles at once teach no more than one.

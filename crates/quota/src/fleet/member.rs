@@ -94,8 +94,8 @@ impl Member {
     }
 
     /// The earliest moment that a renewal may be sent which calls wait for.
-    pub(crate) const fn earliest(&self) -> Time {
-        self.pace.sent.plus(self.pace.early)
+    pub(crate) fn earliest(&self) -> Time {
+        self.pace.earliest()
     }
 
     /// Whether a renewal is to be sent now. `called` where something is said to be short.
@@ -257,8 +257,8 @@ impl Member {
     }
 
     /// When the next renewal is due, where nothing calls for one sooner; `None` while away.
-    pub(crate) fn next(&self, now: Time) -> Option<Time> {
-        (!self.away).then(|| self.pace.next(now))
+    pub(crate) fn next(&self) -> Option<Time> {
+        (!self.away).then(|| self.pace.next())
     }
 
     /// When renewals are due is of no account to whoever tries every moment for them.
@@ -321,12 +321,23 @@ impl Pace {
         self.regular = self.interval.min(CONFIRM.max(self.early));
     }
 
-    fn next(&self, now: Time) -> Time {
+    fn next(&self) -> Time {
         if self.failures > 0 {
-            let wait = FIRST_RETRY.saturating_mul(1 << (self.failures - 1).min(8));
-            return now.plus(wait.min(LONGEST_RETRY));
+            return self.earliest();
         }
         self.regular_at()
+    }
+
+    /// Whatever waits, a store that fails is not asked again at once.
+    fn earliest(&self) -> Time {
+        let wait = match self.failures {
+            0 => self.early,
+            failures => {
+                let wait = FIRST_RETRY.saturating_mul(1 << (failures - 1).min(8));
+                wait.min(LONGEST_RETRY)
+            }
+        };
+        self.sent.plus(wait)
     }
 
     /// In milliseconds: two intervals, and some time for a store that is slow.

@@ -129,6 +129,10 @@ impl Worker {
                 continue;
             };
             let clock = key.clock();
+            if self.entries.len() == self.entries.capacity() {
+                // Keys that nobody called for long are forgotten by the limiter, and by nobody else.
+                self.entries.retain(|_, entry| entry.key.strong_count() > 0);
+            }
             let entry = self.entries.entry(number).or_insert_with(|| Entry {
                 key: Arc::downgrade(&key),
                 name: format!("{}:{{{}}}", self.prefix, key.name()).into(),
@@ -251,7 +255,7 @@ impl Worker {
             }
         }
         entry.in_flight = false;
-        let mut next = entry.member.next(now).map(|at| key.clock().instant(at));
+        let mut next = entry.member.next().map(|at| key.clock().instant(at));
         if std::mem::take(&mut entry.called) {
             let earliest = key.clock().instant(entry.member.earliest());
             next = Some(next.map_or(earliest, |next| next.min(earliest)));
