@@ -68,7 +68,7 @@ impl Message {
         }
     }
 
-    /// Sets the group, for queues that keep the order within one (SQS FIFO).
+    /// Sets the group, for queues that keep the order within one: SQS FIFO. The others hand it on and do not mind it.
     #[must_use]
     pub fn with_group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());

@@ -12,6 +12,9 @@ use crate::{DeadLetter, Delivery, Message};
 /// The five calls are those of Amazon SQS by other names. Each delivery ends with one of
 /// [`complete`](Self::complete), [`give_back`](Self::give_back) and [`dead_letter`](Self::dead_letter), or, where
 /// its holder dies, by the lease running out.
+///
+/// A [`Worker`](crate::Worker) calls for everything it has received at once. So a queue that keeps the order within
+/// groups hands out nothing of a group while a message of it is leased.
 pub trait Queue {
     /// What a delivery is settled by.
     type Receipt: Send + Sync;

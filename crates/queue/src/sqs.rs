@@ -36,8 +36,9 @@ use crate::{DeadLetter, Delivery, Message, Queue};
 ///   them, and then deleted. A process that dies in between does it twice; a FIFO queue takes only the first.
 ///   What a codec has to say of the error stays here.
 /// - **FIFO** (a URL that ends in `.fifo`): messages of one group are worked at one after another, so one that is
-///   given back holds up its group, and no other. The key is the deduplication id; a message without a group is a
-///   group of its own.
+///   given back holds up its group, and no other. For that each receipt is of one message: SQS hands out nothing of
+///   a group while one of it is leased, and as much of it as it can in one receipt. The key is the deduplication id;
+///   a message without a group is a group of its own.
 /// - A lease can be renewed for at most 12 hours in all. Results are for another store: SQS has no place for them.
 ///
 /// # Clone
@@ -152,7 +153,7 @@ impl Shared {
             .message_body(body)
             .set_message_attributes(Some(attributes))
             .message_attributes(KEY, key);
-        if url.ends_with(".fifo") {
+        if is_fifo(url) {
             request = request
                 .message_deduplication_id(message.key())
                 .message_group_id(message.group().unwrap_or(message.key()));
@@ -212,17 +213,19 @@ impl Queue for SqsQueue {
     type Receipt = SqsReceipt;
     type Error = SqsError;
 
-    /// Answers with at most ten messages, and with none once it has polled for as long as it is to.
+    /// Answers with at most ten messages, of a FIFO queue with at most one, and with none once it has polled for as long as it is to.
     async fn receive(
         &self,
         max: usize,
         visibility: Duration,
     ) -> Result<Vec<Delivery<SqsReceipt>>, SqsError> {
         let Shared { client, url, .. } = &*self.shared;
+        // See above: two of one group would be worked at side by side.
+        let most = if is_fifo(url) { 1 } else { MAX_MESSAGES };
         let received = client
             .receive_message()
             .queue_url(url)
-            .max_number_of_messages(max.clamp(1, MAX_MESSAGES) as i32)
+            .max_number_of_messages(max.clamp(1, most) as i32)
             .visibility_timeout(secs(visibility).max(1))
             .wait_time_seconds(self.poll)
             .message_attribute_names("All")
@@ -289,6 +292,10 @@ impl Queue for SqsQueue {
             .await?;
         self.shared.delete(&receipt).await
     }
+}
+
+fn is_fifo(url: &str) -> bool {
+    url.ends_with(".fifo")
 }
 
 /// In whole seconds, rounded up, as many as SQS takes.
