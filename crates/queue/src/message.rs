@@ -28,7 +28,8 @@ pub struct Delivery<R> {
     /// What the queue knows this delivery by.
     pub receipt: R,
     /// How often it was attempted, this time included. Deliveries that were given back
-    /// [uncounted](crate::Queue::give_back) are no attempts.
+    /// [uncounted](crate::Queue::give_back) are no attempts, whoever gave them back: a queue that cannot tell says
+    /// fewer rather than more, or messages would be set aside that were never called for.
     pub attempts: u32,
 }
 

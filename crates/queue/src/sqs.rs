@@ -30,8 +30,12 @@ use crate::{DeadLetter, Delivery, Message, Queue};
 ///
 /// - The **key** travels as the attribute `IdempotencyKey`. A message sent by others has the key of that attribute,
 ///   else its deduplication id, else its message id.
-/// - **Attempts** are SQS's `ApproximateReceiveCount`, less what this process gave back uncounted: SQS counts every
-///   receipt and forgets none. So set `maxReceiveCount` of a redrive policy high, or none.
+/// - **Attempts** are those that this process made and gave back counted; of a message it does not know, this is the
+///   first. SQS's own `ApproximateReceiveCount` is no such number: it counts throttles, outages, messages that were
+///   held for lack of headroom and every worker's deploys too, so that a queue that only had to wait would be set aside
+///   without ever having been called for. What follows: of several workers each makes up to `max_attempts`, and a
+///   message that takes its process down is for a redrive policy of the queue to end. Give it one whose
+///   `maxReceiveCount` is far above `max_attempts` (100, say): receipts that were no attempts count there.
 /// - What is **set aside** is sent to the dead-letter queue with its attributes, and `Exception` and `Attempts` beside
 ///   them, and then deleted. A process that dies in between does it twice; a FIFO queue takes only the first.
 ///   What a codec has to say of the error stays here.
@@ -43,7 +47,7 @@ use crate::{DeadLetter, Delivery, Message, Queue};
 ///
 /// # Clone
 ///
-/// Clones share the client and what was given back uncounted.
+/// Clones share the client and the count of attempts.
 #[derive(Clone)]
 pub struct SqsQueue {
     shared: Arc<Shared>,
@@ -54,8 +58,8 @@ struct Shared {
     client: Client,
     url: String,
     dead_letter_url: String,
-    /// Receipts that were no attempts, by message. Bounded; of a forgotten one all receipts count.
-    uncounted: Cache<String, u32>,
+    /// Attempts that failed, by message. Bounded; a forgotten one begins anew.
+    failed: Cache<String, u32>,
 }
 
 /// What SQS knows a delivery by.
@@ -86,7 +90,7 @@ const MAX_MESSAGES: usize = 10;
 
 const MAX_VISIBILITY_SECS: u64 = 12 * 3_600;
 
-/// Messages whose uncounted receipts are remembered.
+/// Messages whose failed attempts are remembered.
 const REMEMBERED: usize = 10_000;
 
 impl SqsQueue {
@@ -97,7 +101,7 @@ impl SqsQueue {
                 client,
                 url: url.into(),
                 dead_letter_url: dead_letter_url.into(),
-                uncounted: Cache::new(REMEMBERED),
+                failed: Cache::new(REMEMBERED),
             }),
             poll: MAX_POLL_SECS,
         }
@@ -174,8 +178,13 @@ impl Shared {
             .send()
             .await
             .map_err(|error| SqsError::new("a message cannot be deleted", error))?;
-        self.uncounted.remove(&receipt.id);
+        self.failed.remove(&receipt.id);
         Ok(())
+    }
+
+    fn count(&self, id: &str) {
+        let failed = self.failed.get(id).unwrap_or(0);
+        self.failed.insert(id.to_owned(), failed.saturating_add(1));
     }
 
     /// `None` for what is no message: without a body to work at, or a handle to settle it by.
@@ -192,11 +201,7 @@ impl Shared {
         if let Some(group) = system.get(&Attribute::MessageGroupId) {
             received = received.with_group(group);
         }
-        let receipts = system
-            .get(&Attribute::ApproximateReceiveCount)
-            .and_then(|count| count.parse::<u32>().ok())
-            .unwrap_or(1);
-        let uncounted = self.uncounted.get(&id).unwrap_or(0);
+        let failed = self.failed.get(&id).unwrap_or(0);
         Some(Delivery {
             message: received,
             receipt: SqsReceipt {
@@ -204,7 +209,7 @@ impl Shared {
                 id,
                 attributes,
             },
-            attempts: receipts.saturating_sub(uncounted).max(1),
+            attempts: failed.saturating_add(1),
         })
     }
 }
@@ -229,7 +234,6 @@ impl Queue for SqsQueue {
             .visibility_timeout(secs(visibility).max(1))
             .wait_time_seconds(self.poll)
             .message_attribute_names("All")
-            .message_system_attribute_names(Attribute::ApproximateReceiveCount)
             .message_system_attribute_names(Attribute::MessageDeduplicationId)
             .message_system_attribute_names(Attribute::MessageGroupId)
             .send()
@@ -256,10 +260,8 @@ impl Queue for SqsQueue {
         after: Duration,
         counted: bool,
     ) -> Result<(), SqsError> {
-        if !counted {
-            let uncounted = self.shared.uncounted.get(&receipt.id).unwrap_or(0);
-            let uncounted = uncounted.saturating_add(1);
-            self.shared.uncounted.insert(receipt.id, uncounted);
+        if counted {
+            self.shared.count(&receipt.id);
         }
         self.change_visibility(&receipt.handle, secs(after)).await
     }
@@ -352,7 +354,37 @@ impl fmt::Debug for SqsReceipt {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_sqs::config::{BehaviorVersion, Config};
+
     use super::*;
+
+    /// What SQS answers of a message that was received so often, by whomever.
+    fn received(id: &str, receipts: u32) -> SqsMessage {
+        SqsMessage::builder()
+            .message_id(id)
+            .receipt_handle("handle")
+            .body("work")
+            .attributes(Attribute::ApproximateReceiveCount, receipts.to_string())
+            .build()
+    }
+
+    #[test]
+    fn receipts_that_called_for_nothing_here_are_no_attempts() {
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .build();
+        let queue = SqsQueue::new(Client::from_conf(config), "queue", "failed");
+        let attempts = |id, receipts| {
+            let delivery = queue.shared.delivery(received(id, receipts));
+            delivery.map(|delivery| delivery.attempts)
+        };
+        // Throttled at other workers, or at this one before it was deployed anew.
+        assert_eq!(attempts("a", 1_000), Some(1));
+        queue.shared.count("a");
+        queue.shared.count("a");
+        assert_eq!(attempts("a", 1_001), Some(3));
+        assert_eq!(attempts("b", 1), Some(1));
+    }
 
     #[test]
     fn seconds_are_rounded_up_and_no_more_than_sqs_takes() {
