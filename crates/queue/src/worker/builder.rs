@@ -71,7 +71,8 @@ impl<Q, S, C, R, H> WorkerBuilder<Q, S, C, R, H> {
     ///
     /// A window that is full of batch work is full for everyone until that leaves it, whatever priority the
     /// others have. So leave as much as people may want at once, beyond what they use all the time; a fifth of
-    /// the tokens a minute is a good start.
+    /// the tokens a minute is a good start. Where a limit has no room for a call and these, half of them are left, or a
+    /// quarter, and so on, and a warning is logged.
     #[must_use]
     pub const fn leave_tokens(mut self, tokens: u64) -> Self {
         self.settings.leave_tokens = tokens;

@@ -3,6 +3,7 @@
 use std::{
     future::{Future, pending},
     pin::pin,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -25,6 +26,8 @@ pub(super) struct Run<'w, Q, S, C, R, H> {
     phase: watch::Sender<Phase>,
     /// The latest call there was headroom for: what the next one is expected to be like.
     typical: Mutex<Option<Call>>,
+    /// Whether it was said that not all can be left that is to be.
+    warned: AtomicBool,
 }
 
 /// How far the end has come.
@@ -84,6 +87,7 @@ where
             worker,
             phase: watch::Sender::new(Phase::Working),
             typical: Mutex::new(None),
+            warned: AtomicBool::new(false),
         }
     }
 
@@ -193,7 +197,8 @@ where
         loop {
             let typical = self.typical.lock().clone();
             let wait = typical.map_or(Duration::ZERO, |call| self.time_to_serve(&call));
-            if wait.is_zero() {
+            // What no wait would help may be what changed since that call: the next one is to find out.
+            if wait.is_zero() || wait == Duration::MAX {
                 return true;
             }
             if Instant::now() >= until {
@@ -203,16 +208,33 @@ where
         }
     }
 
-    /// How long a call would wait that leaves to others what is theirs.
+    /// How long a call would wait that leaves to others what is theirs. A limit that is too low for both has half of
+    /// that left, or a quarter, or what it has room for; `Duration::MAX` is for a call that does not fit by itself.
     pub(super) fn time_to_serve(&self, call: &Call) -> Duration {
-        let Call {
-            target,
-            demand,
-            context,
-        } = call;
-        let demand = leaving(*demand, self.worker.settings.leave_tokens);
-        let headroom = &self.worker.headroom;
-        headroom.time_to_serve(target, &demand, context)
+        let wait = |leave| {
+            let demand = leaving(call.demand, leave);
+            let headroom = &self.worker.headroom;
+            headroom.time_to_serve(&call.target, &demand, &call.context)
+        };
+        let leave = self.worker.settings.leave_tokens;
+        let all = wait(leave);
+        if all < Duration::MAX || leave == 0 || wait(0) == Duration::MAX {
+            return all;
+        }
+        let halves = std::iter::successors(Some(leave / 2), |left| (*left > 0).then_some(left / 2));
+        let fits = halves
+            .map(|left| (left, wait(left)))
+            .find(|(_, wait)| *wait < Duration::MAX);
+        let (left, wait) = fits.unwrap_or((0, Duration::MAX));
+        if !self.warned.swap(true, Relaxed) {
+            tracing::warn!(
+                leave_tokens = leave,
+                left,
+                model = %call.target,
+                "a limit is too low for a call and the tokens to be left: fewer are left"
+            );
+        }
+        wait
     }
 
     /// Takes note of a call that there was headroom for.

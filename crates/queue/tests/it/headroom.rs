@@ -1,7 +1,7 @@
 //! Work is taken only when there is room for it.
 
 use tokio::time::{Duration, Instant, sleep, timeout};
-use tower_bedrock_core::{Answer, Context, Demand, Headroom, Invocation, Target};
+use tower_bedrock_core::{Answer, Content, Context, Demand, Headroom, Invocation, Target};
 use tower_bedrock_queue::{Message, Worker, codec_fn};
 
 use crate::support::{Asked, Told, attempts_of_next, queue_of, service, target, worker};
@@ -105,6 +105,92 @@ async fn what_is_left_to_others_is_asked_for_on_top() {
     let demand = headroom.demand().unwrap();
     assert_eq!(demand.input_tokens(), 100);
     assert_eq!(demand.max_output_tokens(), Some(10_200));
+}
+
+/// A quota that is empty at first and has so many tokens after a minute: what asks for more is never served.
+#[derive(Clone)]
+struct Limit {
+    tokens: u64,
+    from: Instant,
+}
+
+impl Headroom for Limit {
+    fn time_to_serve(&self, _: &Target, demand: &Demand, _: &Context) -> Duration {
+        let tokens = demand.input_tokens() + demand.max_output_tokens().unwrap_or(0);
+        if tokens > self.tokens {
+            Duration::MAX
+        } else {
+            self.from.saturating_duration_since(Instant::now())
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_to_others_is_no_more_than_a_limit_has_room_for() {
+    let queue = queue_of((0..100).map(|number| number.to_string()));
+    let asked = Asked::default();
+    let from = Instant::now() + SECOND * 60;
+    let worker = worker(&queue, &asked)
+        .headroom(Limit {
+            tokens: 20_000,
+            from,
+        })
+        .leave_tokens(20_000)
+        .build()
+        .unwrap();
+    let people = async {
+        // They use all of it: 300 tokens and 20,000 would never fit, and that is no leave to go ahead.
+        sleep(SECOND * 59).await;
+        assert_eq!(asked.len(), 0);
+        queue.drained().await;
+    };
+    assert_eq!(worker.run_until(people).await.answered, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_falls_below_the_latest_call_does_not_stop_smaller_ones() {
+    let queue = queue_of(["large"]);
+    let asked = Asked::default();
+    let headroom = Told::default();
+    let worker = worker(&queue, &asked)
+        .headroom(headroom.clone())
+        .concurrency(1)
+        .build()
+        .unwrap();
+    let later = async {
+        queue.drained().await;
+        headroom.tell(Duration::MAX);
+        queue.send(Message::new("small", "small"));
+        let drained = timeout(SECOND * 10, queue.drained());
+        drained.await.unwrap();
+    };
+    assert_eq!(worker.run_until(later).await.answered, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_is_asked_for_where_the_output_has_no_bound() {
+    let queue = queue_of(["a"]);
+    let codec = codec_fn(
+        |message: &Message| {
+            let prompt = String::from_utf8(message.body().to_vec())?;
+            let content = Content {
+                ascii_bytes: 4_000,
+                ..Content::default()
+            };
+            Ok(Invocation::new(target(), prompt).with_demand(Demand::from(content)))
+        },
+        |answer: Answer<String>| Ok(answer.into_output().into()),
+    );
+    let headroom = Told::default();
+    Worker::builder(queue.clone(), service(&Asked::default()), codec)
+        .headroom(headroom.clone())
+        .leave_tokens(10_000)
+        .build()
+        .unwrap()
+        .run_until(queue.drained())
+        .await;
+    // Without the sizes, which an estimator would go by instead.
+    assert_eq!(headroom.demand(), Some(Demand::new(11_000)));
 }
 
 /// Has no room for one model, ever, and no lack of it for another.
