@@ -24,7 +24,7 @@ enum Outcome {
 /// Leases are renewed this often before they would run out: two renewals may fail.
 const BEATS: u32 = 3;
 
-/// How long a queue may take to be told of an outcome, and a store to take a result.
+/// How long a queue may take to be told of an outcome, and a store to take a result or to look for one.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The shortest time before a call is made again that something else stood in the way of.
@@ -93,21 +93,29 @@ where
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             beats.tick().await;
-            if let Err(error) = self.worker.queue.extend(receipt, visibility).await {
-                let error: BoxError = error.into();
-                tracing::warn!(%error, "a lease cannot be renewed");
+            // One that does not come back must not keep the next from being made.
+            match timeout(beat, self.worker.queue.extend(receipt, visibility)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    let error: BoxError = error.into();
+                    tracing::warn!(%error, "a lease cannot be renewed");
+                }
+                Err(_) => tracing::warn!("the queue did not renew a lease in time"),
             }
         }
     }
 
     async fn work(&self, message: &Message, attempts: u32) -> Outcome {
         let worker = self.worker;
-        match worker.results.has(message.key()).await {
-            Ok(true) => return Outcome::Known,
-            Ok(false) => {}
-            Err(error) => {
-                let error: BoxError = error.into();
-                tracing::warn!(%error, "the results cannot be looked up");
+        let known = tokio::select! {
+            biased;
+            known = self.is_known(message) => known,
+            () = self.reached(Phase::Draining) => return STOPPED,
+        };
+        match known {
+            Some(true) => return Outcome::Known,
+            Some(false) => {}
+            None => {
                 let after = delay(attempts, None);
                 let counted = false;
                 return Outcome::GiveBack { after, counted };
@@ -147,6 +155,23 @@ where
                 None => unreadable(),
             },
             Err((fault, detail)) => self.failed(fault, attempts, detail),
+        }
+    }
+
+    /// Whether a message's result is known; `None` where that cannot be found out.
+    async fn is_known(&self, message: &Message) -> Option<bool> {
+        let has = self.worker.results.has(message.key());
+        match timeout(SETTLE_TIMEOUT, has).await {
+            Ok(Ok(known)) => Some(known),
+            Ok(Err(error)) => {
+                let error: BoxError = error.into();
+                tracing::warn!(%error, "the results cannot be looked up");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("the store of results did not answer in time");
+                None
+            }
         }
     }
 

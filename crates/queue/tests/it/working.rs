@@ -1,10 +1,12 @@
 //! What goes well.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::{Duration, Instant};
 use tower_bedrock_core::BoxError;
-use tower_bedrock_queue::{MemoryQueue, Message, Queue as _, Results, Worker};
+use tower_bedrock_queue::{DeadLetter, Delivery, MemoryQueue, Message, Queue, Results, Worker};
 
 use crate::support::{Asked, codec, queue_of, service, worker};
 
@@ -122,6 +124,115 @@ async fn a_store_that_fails_stops_the_line_and_no_answer_is_paid_for_twice() {
         .await;
     assert_eq!((report.answered, asked.len()), (3, 3));
     assert_eq!(results.results.lock().len(), 3);
+}
+
+/// Does not come back while it hangs.
+#[derive(Clone)]
+struct Hangs {
+    until: Instant,
+}
+
+impl Results for Hangs {
+    type Error = BoxError;
+
+    async fn has(&self, _: &str) -> Result<bool, BoxError> {
+        if Instant::now() < self.until {
+            std::future::pending().await
+        } else {
+            Ok(false)
+        }
+    }
+
+    async fn put(&self, _: &str, _: Bytes) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_come_back_holds_up_nothing_for_good() {
+    let queue = queue_of(["a"]);
+    let asked = Asked::default();
+    let until = Instant::now() + Duration::from_secs(600);
+    let worker = Worker::builder(queue.clone(), service(&asked), codec())
+        .results(Hangs { until })
+        .build()
+        .unwrap();
+    // The end of a run does not wait for it.
+    let stop = tokio::time::sleep(Duration::from_secs(10));
+    let stopped = tokio::time::timeout(Duration::from_secs(20), worker.clone().run_until(stop));
+    assert_eq!(stopped.await.unwrap().given_back, 1);
+    let report = worker.run_until(queue.drained()).await;
+    assert_eq!((report.answered, asked.len()), (1, 1));
+}
+
+/// A queue whose first renewal of a lease never comes back.
+struct OneHangs {
+    queue: MemoryQueue,
+    renewals: AtomicUsize,
+}
+
+impl Queue for OneHangs {
+    type Receipt = <MemoryQueue as Queue>::Receipt;
+    type Error = <MemoryQueue as Queue>::Error;
+
+    async fn receive(
+        &self,
+        max: usize,
+        visibility: Duration,
+    ) -> Result<Vec<Delivery<Self::Receipt>>, Self::Error> {
+        self.queue.receive(max, visibility).await
+    }
+
+    async fn extend(
+        &self,
+        receipt: &Self::Receipt,
+        visibility: Duration,
+    ) -> Result<(), Self::Error> {
+        if self.renewals.fetch_add(1, Ordering::Relaxed) == 0 {
+            std::future::pending().await
+        } else {
+            self.queue.extend(receipt, visibility).await
+        }
+    }
+
+    async fn complete(&self, receipt: Self::Receipt) -> Result<(), Self::Error> {
+        self.queue.complete(receipt).await
+    }
+
+    async fn give_back(
+        &self,
+        receipt: Self::Receipt,
+        after: Duration,
+        counted: bool,
+    ) -> Result<(), Self::Error> {
+        self.queue.give_back(receipt, after, counted).await
+    }
+
+    async fn dead_letter(
+        &self,
+        receipt: Self::Receipt,
+        message: Message,
+        why: DeadLetter,
+    ) -> Result<(), Self::Error> {
+        self.queue.dead_letter(receipt, message, why).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_does_not_come_back_is_followed_by_the_next() {
+    let queue = queue_of(["for 100 s"]);
+    let asked = Asked::default();
+    let hangs = OneHangs {
+        queue: queue.clone(),
+        renewals: AtomicUsize::new(0),
+    };
+    Worker::builder(std::sync::Arc::new(hangs), service(&asked), codec())
+        .visibility(Duration::from_secs(10))
+        .build()
+        .unwrap()
+        .run_until(queue.drained())
+        .await;
+    assert_eq!(asked.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
