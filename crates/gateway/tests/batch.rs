@@ -238,6 +238,20 @@ fn an_output_of_something_else_is_left_as_it_is() {
 }
 
 #[test]
+fn a_flag_that_cannot_be_is_refused_by_name() {
+    let stage = Stage::new();
+    stage.write("in", &records(1));
+    let mut command = stage.command();
+    let output = command.args(["--max-attempts", "0"]).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("--max-attempts is 0: expected 1 or more"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_torn_line_is_cut_off_and_its_record_done_again() {
     let stage = Stage::new();
     stage.write("in", &records(3));

@@ -89,7 +89,9 @@ impl Codec for Calls {
         let output = serde_json::from_slice(&body)?;
         let line = self
             .input
-            .with_record(index(message)?, |record| record.answer(output))??;
+            .with_record(index(message)?, |record| record.answer(output))
+            // Not Bedrock's, so not a fault of the call that may be tried again.
+            .map_err(|error| error.to_string())??;
         Ok(line.into())
     }
 

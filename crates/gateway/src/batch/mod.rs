@@ -124,7 +124,7 @@ pub enum BatchError {
     )]
     NotOurs(PathBuf, u64),
     /// A flag says what cannot be.
-    #[error("--{0}")]
+    #[error("--{}", .0.to_string().replacen('_', "-", 1))]
     Flags(#[from] InvalidWorker),
     /// The policies cannot be as configured.
     #[error(transparent)]
