@@ -16,9 +16,11 @@ impl Verdict {
     /// The default rule.
     ///
     /// - A `ValidationException` sets aside.
-    /// - A quota without room, capacity that is lacking, an open circuit, a service that is away, and rights that
-    ///   are missing wait: an outage, or a role that lost its rights, would otherwise set a whole batch aside.
-    /// - Everything else is an attempt; so is a call for more than the whole quota, which no wait would help.
+    /// - A quota without room, capacity that is lacking, an open circuit, a service or a network that is away, and
+    ///   rights that are missing wait: an outage, or a role that lost its rights, would otherwise set a whole batch
+    ///   aside.
+    /// - Everything else is an attempt, since it may be of what is asked: an internal error, a model's error, a call
+    ///   that takes too long, what nobody knows. So is a call for more than the whole quota, which no wait would help.
     #[must_use]
     pub const fn of(fault: &Fault) -> Self {
         match fault.kind() {
@@ -35,12 +37,19 @@ impl Verdict {
             | FaultKind::Overloaded
             | FaultKind::AccessDenied
             | FaultKind::ServiceQuotaExceeded
+            | FaultKind::Transport
             | FaultKind::CircuitOpen
             | FaultKind::QuotaExhausted
             | FaultKind::NoHeadroom => Self::Wait,
             _ => Self::Attempt,
         }
     }
+}
+
+/// Whether a fault that waits would have met any other call to its target as well. Throttles and quotas are not among
+/// them: how much is asked for is the headroom's to say.
+pub(crate) const fn concerns_all(kind: FaultKind) -> bool {
+    !kind.is_throttle() && !matches!(kind, FaultKind::QuotaExhausted | FaultKind::NoHeadroom)
 }
 
 /// The shortest time before a message is tried again, and the first of a series that doubles.
@@ -71,6 +80,7 @@ mod tests {
                 assert_eq!(of(kind), Verdict::Wait, "{kind}");
             }
         }
+        assert_eq!(of(FaultKind::Transport), Verdict::Wait);
         assert_eq!(of(FaultKind::ModelError), Verdict::Attempt);
         assert_eq!(of(FaultKind::Unknown), Verdict::Attempt);
         // No wait would help a call that asks for more than the whole quota.

@@ -4,13 +4,18 @@ use std::future::{Future, poll_fn};
 
 use bytes::Bytes;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep, timeout};
-use tower_bedrock_core::{BoxError, Fault, HasDemand, HasFault, HasTarget, Headroom, Priority};
+use tower_bedrock_core::{
+    BoxError, Fault, HasDemand, HasFault, HasTarget, Headroom, Priority, Target,
+};
 use tower_service::Service;
 
-use super::run::{Call, LOOK_AGAIN, Phase, Run, Settled};
+use super::{
+    run::{Call, LOOK_AGAIN, Phase, Run, Settled},
+    trouble::Let,
+};
 use crate::{
     Cause, Codec, DeadLetter, Delivery, Message, Queue, Results, Verdict,
-    verdict::{FIRST_DELAY, MAX_DELAY, delay},
+    verdict::{FIRST_DELAY, MAX_DELAY, concerns_all, delay},
 };
 
 /// What is to become of a delivery.
@@ -133,10 +138,14 @@ where
         if let Some(context) = request.context_mut() {
             *context = std::mem::take(context).with_priority(Priority::Batch);
         }
-        if let Err(after) = self.hold(&request).await {
-            let counted = false;
-            return Outcome::GiveBack { after, counted };
-        }
+        let target = request.target().clone();
+        let call = match self.hold(&request).await {
+            Ok(call) => call,
+            Err(after) => {
+                let counted = false;
+                return Outcome::GiveBack { after, counted };
+            }
+        };
         let answered = async {
             match self.call(request).await {
                 Ok(response) => Ok(worker.codec.result(message, response).await),
@@ -148,13 +157,28 @@ where
             answered = answered => answered,
             () = self.reached(Phase::Stopping) => return STOPPED,
         };
+        let failed = |fault: Fault, detail| {
+            let verdict = (worker.settings.verdict)(&fault);
+            match verdict {
+                Verdict::Wait if concerns_all(fault.kind()) => {
+                    self.turned_away(&target, call, fault.kind());
+                }
+                // Bedrock looked at it, and so it does at others.
+                Verdict::SetAside => self.answered(&target),
+                _ => {}
+            }
+            self.failed(&fault, verdict, &target, attempts, detail)
+        };
         match answered {
-            Ok(Ok(result)) => self.put(message.key(), result).await,
+            Ok(Ok(result)) => {
+                self.answered(&target);
+                self.put(message.key(), result).await
+            }
             Ok(Err(error)) => match Fault::find(error.as_ref()) {
-                Some(fault) => self.failed(fault, attempts, None),
+                Some(fault) => failed(fault, None),
                 None => unreadable(),
             },
-            Err((fault, detail)) => self.failed(fault, attempts, detail),
+            Err((fault, detail)) => failed(fault, detail),
         }
     }
 
@@ -176,7 +200,7 @@ where
     }
 
     /// Waits until there is headroom for a request; or answers how long it is to wait in the queue instead.
-    async fn hold(&self, request: &C::Request) -> Result<(), Duration> {
+    async fn hold(&self, request: &C::Request) -> Result<Let, Duration> {
         let call = Call {
             target: request.target().clone(),
             demand: request.demand(),
@@ -190,12 +214,13 @@ where
             }
             let wait = self.time_to_serve(&call);
             if wait.is_zero() {
+                let let_out = self.let_out(&call.target);
                 self.served_at_once(call);
-                return Ok(());
+                return Ok(let_out);
             }
             // No wait would help. A fallback may, or the service says what is wrong.
             if wait == Duration::MAX {
-                return Ok(());
+                return Ok(self.let_out(&call.target));
             }
             let left = until.saturating_duration_since(Instant::now());
             if wait > left {
@@ -214,22 +239,24 @@ where
         service.call(request).await
     }
 
-    fn failed(&self, fault: Fault, attempts: u32, detail: Option<Bytes>) -> Outcome {
-        let settings = &self.worker.settings;
-        let verdict = (settings.verdict)(&fault);
-        let last = attempts >= settings.max_attempts;
+    fn failed(
+        &self,
+        fault: &Fault,
+        verdict: Verdict,
+        target: &Target,
+        attempts: u32,
+        detail: Option<Bytes>,
+    ) -> Outcome {
+        let last = attempts >= self.worker.settings.max_attempts;
         match verdict {
-            Verdict::Wait => {
-                if !fault.kind().is_throttle() && !fault.kind().is_local() {
-                    tracing::warn!(fault = fault.kind().as_str(), "a message waits");
-                }
-                Outcome::GiveBack {
-                    after: delay(1, Some(&fault)).max(WAIT_DELAY),
-                    counted: false,
-                }
-            }
+            Verdict::Wait => Outcome::GiveBack {
+                after: delay(1, Some(fault))
+                    .max(WAIT_DELAY)
+                    .max(self.paused(target)),
+                counted: false,
+            },
             Verdict::Attempt if !last => Outcome::GiveBack {
-                after: delay(attempts, Some(&fault)),
+                after: delay(attempts, Some(fault)),
                 counted: true,
             },
             Verdict::Attempt | Verdict::SetAside => {

@@ -1,6 +1,7 @@
 mod builder;
 mod job;
 mod run;
+mod trouble;
 
 use tokio::time::Duration;
 use tower_bedrock_core::{Fault, HasDemand, HasFault, HasTarget, Headroom};
@@ -25,6 +26,10 @@ use crate::{Codec, Queue, Results, Verdict};
 ///    completed.
 /// 6. A fault is judged by its [`Verdict`]: the message is set aside, tried again after a delay that doubles from
 ///    one second to five minutes, or waits its turn uncounted. After `max_attempts` it is set aside.
+///
+/// A target that turns calls away whatever they are (missing rights, no connection, an open circuit) is paused: one
+/// call at a time goes out to it, at intervals that double from one second to thirty, until one is answered. Both ends
+/// of that are logged, and not the calls in between. Others' calls go on meanwhile.
 ///
 /// # Clone
 ///

@@ -13,11 +13,14 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout, timeout_at},
 };
 use tower_bedrock_core::{
-    BoxError, Context, Demand, HasDemand, HasFault, HasTarget, Headroom, Target,
+    BoxError, Context, Demand, FaultKind, HasDemand, HasFault, HasTarget, Headroom, Target,
 };
 use tower_service::Service;
 
-use super::{Report, Worker};
+use super::{
+    Report, Worker,
+    trouble::{Let, Troubles},
+};
 use crate::{Codec, Delivery, Queue, Results};
 
 /// One run of a worker.
@@ -26,6 +29,7 @@ pub(super) struct Run<'w, Q, S, C, R, H> {
     phase: watch::Sender<Phase>,
     /// The latest call there was headroom for: what the next one is expected to be like.
     typical: Mutex<Option<Call>>,
+    troubles: Mutex<Troubles>,
     /// Whether it was said that not all can be left that is to be.
     warned: AtomicBool,
 }
@@ -87,6 +91,7 @@ where
             worker,
             phase: watch::Sender::new(Phase::Working),
             typical: Mutex::new(None),
+            troubles: Mutex::default(),
             warned: AtomicBool::new(false),
         }
     }
@@ -208,9 +213,24 @@ where
         }
     }
 
+    /// How long a call would wait; `Duration::MAX` where it would be served never.
+    pub(super) fn time_to_serve(&self, call: &Call) -> Duration {
+        let paused = self.paused(&call.target);
+        if paused.is_zero() {
+            self.time_to_fit(call)
+        } else {
+            paused
+        }
+    }
+
+    /// How long a target is paused for.
+    pub(super) fn paused(&self, target: &Target) -> Duration {
+        self.troubles.lock().wait(target, Instant::now())
+    }
+
     /// How long a call would wait that leaves to others what is theirs. A limit that is too low for both has half of
     /// that left, or a quarter, or what it has room for; `Duration::MAX` is for a call that does not fit by itself.
-    pub(super) fn time_to_serve(&self, call: &Call) -> Duration {
+    fn time_to_fit(&self, call: &Call) -> Duration {
         let wait = |leave| {
             let demand = leaving(call.demand, leave);
             let headroom = &self.worker.headroom;
@@ -235,6 +255,27 @@ where
             );
         }
         wait
+    }
+
+    /// Takes note of a call that goes out.
+    pub(super) fn let_out(&self, target: &Target) -> Let {
+        self.troubles.lock().let_out(target, Instant::now())
+    }
+
+    /// Takes note of a call that was turned away as any other would have been.
+    pub(super) fn turned_away(&self, target: &Target, call: Let, fault: FaultKind) {
+        let now = Instant::now();
+        if self.troubles.lock().turned_away(target, call, now) {
+            let fault = fault.as_str();
+            tracing::warn!(fault, model = %target, "calls are turned away: messages wait");
+        }
+    }
+
+    /// Takes note of a call that was answered.
+    pub(super) fn answered(&self, target: &Target) {
+        if self.troubles.lock().answered(target) {
+            tracing::info!(model = %target, "calls are answered again");
+        }
     }
 
     /// Takes note of a call that there was headroom for.

@@ -1,11 +1,16 @@
 //! What goes wrong, and whose doing it is.
 
-use bytes::Bytes;
-use tokio::time::{Duration, Instant};
-use tower_bedrock_core::FaultKind;
-use tower_bedrock_queue::{Cause, MemoryQueue, Message, Queue as _, Verdict};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use crate::support::{Asked, queue_of, worker};
+use bytes::Bytes;
+use tokio::time::{Duration, Instant, sleep};
+use tower_bedrock_core::{Answer, BoxError, Fault, FaultKind};
+use tower_bedrock_queue::{Cause, MemoryQueue, Message, Queue as _, Verdict, Worker};
+
+use crate::support::{Asked, Call, codec, queue_of, worker};
 
 /// What was set aside, by key: the cause and the attempts.
 fn set_aside(queue: &MemoryQueue) -> Vec<(String, &'static str, u32)> {
@@ -49,7 +54,7 @@ async fn poison_does_not_stop_the_line() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_a_messages_doing_never_counts() {
-    let queue = queue_of(["throttled", "access_denied"]);
+    let queue = queue_of(["throttled", "access_denied", "transport"]);
     let asked = Asked::default();
     let hour = tokio::time::sleep(Duration::from_secs(3_600));
     let report = worker(&queue, &asked)
@@ -59,8 +64,48 @@ async fn what_is_not_a_messages_doing_never_counts() {
         .run_until(hour)
         .await;
     assert_eq!(report.set_aside, 0);
-    assert!(asked.times("throttled") > 100);
-    assert_eq!(queue.len(), 2);
+    assert!(asked.len() > 100);
+    assert_eq!(queue.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_turns_everything_away_is_asked_now_and_then() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let queue = MemoryQueue::new();
+    for number in 0..1_000 {
+        queue.send(Message::new(number.to_string(), "fine"));
+    }
+    let from = Instant::now() + 10 * MINUTE;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let service = {
+        let asked = Arc::clone(&asked);
+        tower::service_fn(move |call: Call| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            async move {
+                sleep(Duration::from_millis(50)).await;
+                if Instant::now() < from {
+                    return Err(BoxError::from(Fault::new(FaultKind::AccessDenied)));
+                }
+                Ok(Answer::new(call.into_input()))
+            }
+        })
+    };
+    let worker = Worker::builder(queue.clone(), service, codec())
+        .max_attempts(1)
+        .build()
+        .unwrap();
+    let report = worker
+        .run_until(async {
+            sleep(10 * MINUTE).await;
+            // Those that were under way when it began, and then one at a time, at last every thirty seconds.
+            let turned_away = asked.load(Ordering::Relaxed);
+            assert!((20..=45).contains(&turned_away), "{turned_away}");
+            // With its rights back everything is done, at full speed.
+            let drained = tokio::time::timeout(2 * MINUTE, queue.drained());
+            drained.await.unwrap();
+        })
+        .await;
+    assert_eq!((report.answered, report.set_aside), (1_000, 0));
 }
 
 #[tokio::test(start_paused = true)]
