@@ -1,7 +1,9 @@
 //! The span of a request, with OpenTelemetry's attributes for HTTP servers: the outermost of a call's.
 
 use http::{Method, StatusCode};
+use opentelemetry::trace::TraceContextExt;
 use tracing::{Span, field::Empty};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::request_id::RequestId;
 
@@ -20,7 +22,10 @@ pub(crate) fn new(id: &RequestId, method: &Method) -> Span {
 
 /// Names the span that is current after what is asked for. Paths have models' names in them, too many to group by.
 pub(crate) fn routed(operation: &'static str) {
-    Span::current().record("otel.name", operation);
+    let span = Span::current();
+    span.record("otel.name", operation);
+    // One that has begun takes a name in no other way.
+    span.context().span().update_name(operation);
 }
 
 pub(crate) fn answered(span: &Span, status: StatusCode) {

@@ -256,7 +256,7 @@ async fn a_wait_for_quota_is_seen() {
         let first = fake.call().await;
         let second = call(&program, CONVERSE, &headers);
         let serve = async {
-            while !waiting().await {}
+            soon(async { while !waiting().await {} }).await;
             // What is not served is given back.
             first.answer(503, &UNAVAILABLE, "{}").await;
             fake.call().await.answer(200, &[], USAGE).await;
@@ -293,6 +293,45 @@ async fn callers_decide_what_is_sampled_of_their_traces() {
     let spans = collector.all_of(program).await;
     assert_eq!(spans.len(), 3);
     assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE));
+}
+
+/// As load balancers add it to what has none: a trace, no span of it, and nothing about sampling. And a caller that
+/// has a span, and leaves it to others whether it is sampled.
+#[tokio::test]
+async fn what_callers_leave_open_is_decided_here_in_the_trace_that_they_name() {
+    let root = format!("Root=1-{}-{}", &TRACE[..8], &TRACE[8..]);
+    let parent = format!("{root};Parent={CALLER}");
+    let asked = format!("{parent};Sampled=?");
+    let refused = format!("{root};Sampled=0");
+    for (header, of, ratio, sampled) in [
+        (&root, "", "1.0", true),
+        (&root, "", "0.0", false),
+        (&parent, CALLER, "1.0", true),
+        (&asked, CALLER, "1.0", true),
+        (&asked, CALLER, "0.0", false),
+        (&refused, "", "1.0", false),
+    ] {
+        let (mut fake, collector) = (Fake::new().await, Collector::new().await);
+        let more = format!("{}sample_ratio = {ratio}\n", collector.config());
+        let program = program(&fake, &more).await;
+        let headers = [("x-amzn-trace-id", &**header)];
+        let (_, upstream) = tokio::join!(call(&program, CONVERSE, &headers), async {
+            let call = fake.call().await;
+            let upstream = told(&call);
+            call.answer(200, &[], USAGE).await;
+            upstream
+        });
+        assert!(upstream.starts_with(TRACE), "{header}: {upstream}");
+        let flags = if sampled { "-01" } else { "-00" };
+        assert!(upstream.ends_with(flags), "{header}: {upstream}");
+        let spans = collector.all_of(program).await;
+        assert_eq!(spans.len(), if sampled { 3 } else { 0 }, "{header}");
+        if let Some(server) = spans.first() {
+            assert!(spans.iter().all(|span| hex(&span.trace_id) == TRACE));
+            assert_eq!(hex(&server.parent_span_id), of, "{header}");
+            assert_eq!(server.name, "Converse");
+        }
+    }
 }
 
 #[tokio::test]

@@ -10,19 +10,22 @@ use opentelemetry::{
     Array, Context, KeyValue, StringValue, Value,
     trace::{Span as _, TracerProvider},
 };
-use opentelemetry_aws::trace::XrayIdGenerator;
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
-    trace::{Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor},
+    trace::{SdkTracerProvider, Span, SpanData, SpanProcessor},
 };
 use tokio::{runtime::Handle, task::spawn_blocking, time::Duration, time::timeout};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
-use crate::{config::Otlp, upstream::client};
+use crate::{
+    config::Otlp,
+    trace::{TraceIds, TraceSampler},
+    upstream::client,
+};
 
 /// Where a collector takes traces, below its URL.
 const PATH: &str = "v1/traces";
@@ -37,8 +40,8 @@ const OURS: [&str; 2] = ["bedrock_gateway", "tower_bedrock"];
 
 /// Sends what happens to calls to an OpenTelemetry collector, as spans.
 ///
-/// Spans are sent in batches from a thread of their own. Those that a collector does not take are kept, up to 2,048,
-/// and dropped beyond that: calls never wait for it. Each batch that fails, and the beginning and the sum of what is
+/// Spans are sent in batches from a thread of their own. Up to 2,048 wait for their batch,
+/// and more are dropped, as is a batch that the collector does not take: calls never wait for it. Each batch that fails, and the beginning and the sum of what is
 /// dropped, are logged. The environment variables `OTEL_BSP_*` change the sizes, and
 /// `OTEL_EXPORTER_OTLP_HEADERS` has headers for the collector, keys among them.
 #[derive(Debug)]
@@ -76,13 +79,11 @@ impl Traces {
             .with_endpoint(address(&config.endpoint))
             .with_timeout(EXPORT_TIMEOUT)
             .build()?;
-        let sampler = Sampler::TraceIdRatioBased(config.sample_ratio);
         let name = config.service_name.clone();
         let provider = SdkTracerProvider::builder()
             // A caller that has decided has decided for all of its trace.
-            .with_sampler(Sampler::ParentBased(Box::new(sampler)))
-            // Their first half is the time, as X-Ray wants it.
-            .with_id_generator(XrayIdGenerator::default())
+            .with_sampler(TraceSampler::new(config.sample_ratio))
+            .with_id_generator(TraceIds::default())
             .with_resource(Resource::builder().with_service_name(name).build())
             .with_span_processor(Annotations)
             .with_batch_exporter(exporter)
