@@ -8,17 +8,21 @@ use std::{
     },
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
-use tower_bedrock_core::{BoxError, FaultKind, HasCompletion, HasFault, Invocation, Target};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::timeout;
+use tower_bedrock_core::{
+    BoxError, Classified, Fault, FaultKind, HasCompletion, HasFault, Invocation, Target,
+};
 use tower_bedrock_queue::{Codec, Message};
 
 use super::{input::Input, record::RecordError};
 use crate::{
     Operation,
     demand::demand,
-    upstream::{Cause, RawBody, RawRequest, RawResponse, UpstreamError, path_of},
+    upstream::{Cause, READ_TIMEOUT, RawBody, RawRequest, RawResponse, UpstreamError, path_of},
 };
 
 /// Makes calls of records.
@@ -80,10 +84,7 @@ impl Codec for Calls {
         let (_, _, body) = answer.into_parts();
         let body = match body {
             RawBody::Whole(body) => body,
-            RawBody::Rest(rest) => {
-                let rest = Limited::new(rest, MAX_ANSWER_BYTES);
-                rest.collect().await?.to_bytes()
-            }
+            RawBody::Rest(rest) => whole(rest).await?,
             RawBody::Events(_) => return Err("a stream is no answer of a batch".into()),
         };
         let output = serde_json::from_slice(&body)?;
@@ -100,6 +101,28 @@ impl Codec for Calls {
             .ok()
             .map(Bytes::from)
     }
+}
+
+/// Reads an answer to its end. One that breaks off or stalls may come whole the next time.
+async fn whole<B>(rest: B) -> Result<Bytes, BoxError>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let mut rest = Limited::new(rest, MAX_ANSWER_BYTES);
+    let mut whole = BytesMut::new();
+    while let Some(frame) = timeout(READ_TIMEOUT, rest.frame()).await? {
+        let frame = frame.map_err(|error| -> BoxError {
+            if error.is::<LengthLimitError>() {
+                return error;
+            }
+            Classified::new(Fault::new(FaultKind::Transport), error).into()
+        })?;
+        if let Ok(data) = frame.into_data() {
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(whole.freeze())
 }
 
 impl RecordError {
@@ -143,5 +166,39 @@ const fn status_of(kind: FaultKind) -> StatusCode {
         FaultKind::Timeout | FaultKind::DeadlineExceeded => StatusCode::REQUEST_TIMEOUT,
         FaultKind::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    fn frames(
+        parts: Vec<Result<&'static str, &'static str>>,
+    ) -> impl stream::Stream<Item = Result<Frame<Bytes>, BoxError>> + Unpin {
+        let frame = |part: &str| Frame::data(Bytes::copy_from_slice(part.as_bytes()));
+        stream::iter(parts).map(move |part| part.map(frame).map_err(Into::into))
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_a_fault_and_not_an_answer() {
+        let rest = StreamBody::new(frames(vec![Ok("{\"a\""), Ok(": 1}")]));
+        assert_eq!(whole(rest).await.unwrap(), "{\"a\": 1}");
+        let rest = StreamBody::new(frames(vec![Ok("{\"a\""), Err("reset")]));
+        let error = whole(rest).await.unwrap_err();
+        let fault = Fault::find(error.as_ref()).unwrap();
+        assert_eq!(fault.kind(), FaultKind::Transport);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_stalls_ends() {
+        let rest = frames(vec![Ok("{")]).chain(stream::pending());
+        let error = whole(StreamBody::new(rest)).await.unwrap_err();
+        let fault = Fault::find(error.as_ref()).unwrap();
+        assert_eq!(fault.kind(), FaultKind::Timeout);
     }
 }

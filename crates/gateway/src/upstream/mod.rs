@@ -107,7 +107,7 @@ pub(crate) struct Limits {
 
 /// How long Bedrock may be silent: before an answer, and in the middle of one. `[timeout]` is shorter unless it is
 /// raised; this is for what passes through, and for the middle of streams. A peer that is gone is found out by TCP keep-alive.
-const READ_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The longest error that is kept whole. Bedrock's are a few hundred bytes.
 const MAX_ERROR_BYTES: usize = 1024 * 1024;
