@@ -309,7 +309,7 @@ impl Pace {
         self.early = if look.hungry || look.throttled {
             self.early
                 .saturating_mul(2)
-                .clamp(FIRST_EARLY, self.interval)
+                .clamp(FIRST_EARLY, self.interval.max(FIRST_EARLY))
         } else if self.early > FIRST_EARLY {
             self.early / 2
         } else {

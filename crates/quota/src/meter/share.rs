@@ -171,6 +171,12 @@ impl Share {
         self.advance(now);
     }
 
+    /// Whether the lease has run out.
+    #[cfg(test)]
+    pub(crate) fn is_over(&self, now: Time) -> bool {
+        now >= self.expires
+    }
+
     /// Whether it is what a process that was cut off for long goes on with.
     #[cfg(test)]
     pub(crate) fn is_safe(&self, now: Time) -> bool {
