@@ -1,3 +1,4 @@
+mod dead;
 mod link;
 mod model;
 mod script;
