@@ -1,9 +1,9 @@
 //! What the real-client tests have the queue crate do: work at an SQS queue until the standard input ends.
 //!
 //! The first line of the input says at which: `{"queue", "dead_letters", "poll", "visibility", "max_attempts",
-//! "send": [{"key", "body", "group"}]}`, with seconds for times. A body is answered with itself in capitals, after so many milliseconds where it
-//! begins with their number, unless it is the name of a fault; `later` is throttled twice before it is answered. Each
-//! answer is a line of the output.
+//! "stuck", "send": [{"key", "body", "group"}]}`, with seconds for times. A body is answered with itself in capitals,
+//! after so many milliseconds where it begins with their number, unless it is the name of a fault; `later` is throttled
+//! twice before it is answered. One that is `stuck` answers none. Each answer is a line of the output.
 
 use std::{
     io::{BufRead, Write, stdin, stdout},
@@ -27,6 +27,7 @@ struct Job {
     poll: u64,
     visibility: u64,
     max_attempts: u32,
+    stuck: bool,
     #[serde(default)]
     send: Vec<Work>,
 }
@@ -81,7 +82,13 @@ async fn main() -> Result<()> {
         },
         |answer: Answer<String>| Ok(answer.into_output().into()),
     );
-    let worker = Worker::builder(queue, tower::service_fn(answer), codec)
+    let service = tower::service_fn(move |call| async move {
+        if job.stuck {
+            std::future::pending::<()>().await;
+        }
+        answer(call).await
+    });
+    let worker = Worker::builder(queue, service, codec)
         .results(Printed)
         .visibility(Duration::from_secs(job.visibility))
         .max_attempts(job.max_attempts)
