@@ -155,3 +155,59 @@ async fn a_worker_empties_it() {
         assert_eq!(result, format!("BODY OF {number}"));
     }
 }
+
+#[test]
+fn a_runtime_that_ends_stops_no_other_ones_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let queue = EmbeddedQueue::open(folder.path().join("queue")).unwrap();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let first = runtime();
+    first.block_on(async {
+        // The write is behind it when the runtime ends.
+        tokio::task::spawn_blocking(move || released.recv());
+        let send = tokio::time::timeout(Duration::ZERO, queue.send(work("a")));
+        assert!(send.await.is_err());
+    });
+    first.shutdown_background();
+    drop(release);
+    runtime().block_on(async {
+        let mut sent = false;
+        // Told that it stopped, it may be sent again.
+        for _ in 0..10 {
+            let send = tokio::time::timeout(MINUTE, queue.send(work("b")));
+            sent |= send.await.unwrap().is_ok();
+        }
+        assert!(sent);
+    });
+}
+
+#[test]
+fn another_programs_database_is_left_alone() {
+    const THEIRS: redb::TableDefinition<'_, u64, u64> = redb::TableDefinition::new("theirs");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("theirs");
+    let tables = || {
+        use redb::{ReadableDatabase as _, TableHandle as _};
+        let database = redb::Database::open(&path).unwrap();
+        let read = database.begin_read().unwrap();
+        let tables = read.list_tables().unwrap();
+        tables
+            .map(|table| table.name().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let database = redb::Database::create(&path).unwrap();
+    let write = database.begin_write().unwrap();
+    write.open_table(THEIRS).unwrap().insert(1, 1).unwrap();
+    write.commit().unwrap();
+    drop(database);
+    let opened = EmbeddedQueue::open(&path);
+    assert!(matches!(opened, Err(EmbeddedError::Version)), "{opened:?}");
+    assert_eq!(tables(), ["theirs"]);
+}

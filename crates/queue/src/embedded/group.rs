@@ -75,35 +75,13 @@ impl Shared {
             !std::mem::replace(&mut state.committing, true)
         };
         if first {
-            let shared = Arc::clone(self);
-            spawn_blocking(|| shared.commit_all());
+            let committer = Committer {
+                shared: Arc::clone(self),
+                done: false,
+            };
+            spawn_blocking(|| committer.commit_all());
         }
         answer.await.unwrap_or(Err(EmbeddedError::Stopped))
-    }
-
-    fn commit_all(self: Arc<Self>) {
-        let mut writes = std::mem::take(&mut self.pending.0.lock().writes);
-        loop {
-            let committed = self.commit(&mut writes).map_err(EmbeddedError::from);
-            let tell = |writes: Vec<Box<dyn Write>>| {
-                for write in writes {
-                    write.tell(committed.clone());
-                }
-            };
-            self.changed.notify_waiters();
-            let next = {
-                let mut state = self.pending.0.lock();
-                state.committing = !state.writes.is_empty();
-                std::mem::take(&mut state.writes)
-            };
-            if next.is_empty() {
-                // Before anybody is told: see above.
-                drop(self);
-                tell(writes);
-                return;
-            }
-            tell(std::mem::replace(&mut writes, next));
-        }
     }
 
     fn commit(&self, writes: &mut [Box<dyn Write>]) -> Result<(), redb::Error> {
@@ -119,5 +97,55 @@ impl Shared {
         transaction.commit()?;
         self.state.lock().left = left;
         Ok(())
+    }
+}
+
+/// Who commits. One that ends before it is done (a runtime that is shut down, a panic) leaves nobody waiting.
+struct Committer {
+    shared: Arc<Shared>,
+    done: bool,
+}
+
+impl Committer {
+    fn commit_all(mut self) {
+        let mut writes = std::mem::take(&mut self.shared.pending.0.lock().writes);
+        loop {
+            let committed = self.shared.commit(&mut writes);
+            let committed = committed.map_err(EmbeddedError::from);
+            let tell = |writes: Vec<Box<dyn Write>>| {
+                for write in writes {
+                    write.tell(committed.clone());
+                }
+            };
+            self.shared.changed.notify_waiters();
+            let next = {
+                let mut state = self.shared.pending.0.lock();
+                state.committing = !state.writes.is_empty();
+                std::mem::take(&mut state.writes)
+            };
+            if next.is_empty() {
+                // Before anybody is told: see above.
+                self.done = true;
+                drop(self);
+                tell(writes);
+                return;
+            }
+            tell(std::mem::replace(&mut writes, next));
+        }
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        let writes = {
+            let mut state = self.shared.pending.0.lock();
+            state.committing = false;
+            std::mem::take(&mut state.writes)
+        };
+        // Whoever waits for one is told that it stopped.
+        drop(writes);
     }
 }

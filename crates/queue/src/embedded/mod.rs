@@ -50,6 +50,14 @@ use crate::{
 /// A key that is in the queue, or whose result is kept, is not added again. Results stay until they are
 /// [removed](Self::remove_result).
 ///
+/// # When the disk fails
+///
+/// After an error of the disk, a full one included, redb takes nothing more until the file is opened anew: every method
+/// answers with [`EmbeddedError::Store`] from then on, and a [`Worker`](crate::Worker) holds the answers it cannot keep.
+/// See to the disk and start the process again; what was answered and not kept is then called for once more.
+///
+/// # Runtime
+///
 /// Its methods use Tokio's threads for blocking work, so they need a Tokio runtime.
 ///
 /// # Clone
@@ -96,8 +104,8 @@ pub enum EmbeddedError {
     /// The file cannot be read or written, or another process has it.
     #[error("the queue's file: {0}")]
     Store(#[source] Arc<redb::Error>),
-    /// The file was written by another version of this program.
-    #[error("the queue's file is of another version")]
+    /// The file was written by another version of this program, or by another program.
+    #[error("the queue's file is of another version, or another program's")]
     Version,
     /// The message is another's by now.
     #[error(transparent)]
@@ -113,8 +121,11 @@ impl EmbeddedQueue {
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError::Store`] where the file cannot be had, is no queue's, or is another process's at the
-    /// moment; [`EmbeddedError::Version`] where it is of another version.
+    /// [`EmbeddedError::Store`] where the file cannot be had, is no database, or is another process's at the
+    /// moment; [`EmbeddedError::Version`] where it is of another version, or another program's database.
+    ///
+    /// A process that dies in the first moments of a new file may leave one that is no database yet: it is of zeros, and
+    /// may be deleted.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, EmbeddedError> {
         let database = Database::create(path)?;
         let transaction = database.begin_write()?;

@@ -46,14 +46,16 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// Whether the file is this program's to read; a new one is made so.
+    /// Whether the file is this program's to read; an empty one is made so.
     pub(super) fn claim(transaction: &WriteTransaction) -> Result<bool, redb::Error> {
+        let is_empty = transaction.list_tables()?.next().is_none();
         let mut versions = transaction.open_table(VERSIONS)?;
         let version = versions.get("queue")?.map(|version| version.value());
-        if version.is_none() {
+        if version.is_none() && is_empty {
             versions.insert("queue", VERSION)?;
+            return Ok(true);
         }
-        Ok(version.is_none_or(|version| version == VERSION))
+        Ok(version == Some(VERSION))
     }
 
     pub(super) fn len(&self) -> Result<u64, redb::Error> {
