@@ -47,10 +47,10 @@ class Queues:
             for part in ("", "-failed")
         )
 
-    def counts(self):
+    def counts(self, url=None):
         """Messages that can be received, and those that are leased."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        attributes = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)["Attributes"]
+        attributes = self.sqs.get_queue_attributes(QueueUrl=url or self.url, AttributeNames=names)["Attributes"]
         return tuple(int(attributes[name]) for name in names)
 
     def leased_until(self):
@@ -185,6 +185,22 @@ def test_a_fifo_queue_keeps_the_order_of_each_group(moto, sqs):
         assert [key for key, _ in answers if key[0] == group] == [f"{group}-{number}" for number in range(6)]
     assert queues.failed()["validation"]["Exception"] == "ValidationException"
     assert report == {"answered": 18, "set_aside": 1, "given_back": 2}
+
+
+def test_what_is_set_aside_again_after_it_was_moved_back_is_there_again(moto, sqs):
+    queues = Queues(sqs, "moved-back", fifo=True)
+    # A key that is no deduplication id.
+    key = {"DataType": "String", "StringValue": "invoice 4711"}
+    with working(moto, queues):
+        for number in range(2):
+            sqs.send_message(
+                QueueUrl=queues.url,
+                MessageBody="validation",
+                MessageAttributes={"IdempotencyKey": key},
+                MessageGroupId="a",
+                MessageDeduplicationId=str(number),
+            )
+            eventually(lambda: queues.counts(queues.dead_letters) == (number + 1, 0))
 
 
 def test_a_lease_is_renewed_while_a_call_runs_and_given_back_at_once_on_shutdown(moto, sqs):

@@ -2,7 +2,7 @@ use std::{collections::HashMap, error::Error, fmt, sync::Arc};
 
 use aws_sdk_sqs::{
     Client,
-    error::BuildError,
+    error::{BuildError, ProvideErrorMetadata},
     types::{
         Message as SqsMessage, MessageAttributeValue, MessageSystemAttributeName as Attribute,
     },
@@ -38,7 +38,9 @@ use crate::{DeadLetter, Delivery, Message, Queue};
 ///   `maxReceiveCount` is far above `max_attempts` (100, say): receipts that were no attempts count there.
 /// - What is **set aside** is sent to the dead-letter queue with its attributes, and `Exception` and `Attempts` beside
 ///   them, and then deleted. A process that dies in between does it twice; a FIFO queue takes only the first.
-///   What a codec has to say of the error stays here.
+///   What a codec has to say of the error stays here. A message so large that its attributes do not fit goes without
+///   any. What the dead-letter queue refuses all the same comes again whenever its lease ends, and holds up its group:
+///   so let that queue take messages as large as this one does.
 /// - **FIFO** (a URL that ends in `.fifo`): messages of one group are worked at one after another, so one that is
 ///   given back holds up its group, and no other. For that each receipt is of one message: SQS hands out nothing of
 ///   a group while one of it is leased, and as much of it as it can in one receipt. The key is the deduplication id;
@@ -67,15 +69,20 @@ struct Shared {
 pub struct SqsReceipt {
     handle: String,
     id: String,
-    attributes: HashMap<String, MessageAttributeValue>,
+    attributes: Attributes,
 }
 
+type Attributes = HashMap<String, MessageAttributeValue>;
+
 /// Why SQS did not do what it was asked to. Shows no body.
-#[derive(Debug)]
 pub struct SqsError {
     what: &'static str,
+    /// SQS will never take it as it is.
+    invalid: bool,
     source: Box<dyn Error + Send + Sync>,
 }
+
+const NOT_SENT: &str = "a message cannot be sent";
 
 const KEY: &str = "IdempotencyKey";
 const EXCEPTION: &str = "Exception";
@@ -120,8 +127,11 @@ impl SqsQueue {
     ///
     /// [`SqsError`] where SQS refuses it, or its body is not text.
     pub async fn send(&self, message: &Message) -> Result<(), SqsError> {
+        let attributes = attributes(HashMap::new(), [(KEY, message.key())]);
+        let attributes = attributes.map_err(|error| SqsError::new(NOT_SENT, error))?;
+        let Shared { url, .. } = &*self.shared;
         self.shared
-            .send(&self.shared.url, message, HashMap::new())
+            .send(url, message, message.key(), attributes)
             .await
     }
 
@@ -144,29 +154,34 @@ impl Shared {
         &self,
         url: &str,
         message: &Message,
-        attributes: HashMap<String, MessageAttributeValue>,
+        deduplication_id: &str,
+        attributes: Attributes,
     ) -> Result<(), SqsError> {
-        const WHAT: &str = "a message cannot be sent";
         let body = String::from_utf8(message.body().to_vec())
-            .map_err(|_| SqsError::new(WHAT, "its body is not UTF-8"))?;
-        let key = string(message.key()).map_err(|error| SqsError::new(WHAT, error))?;
+            .map_err(|_| SqsError::new(NOT_SENT, "its body is not UTF-8"))?;
         let mut request = self
             .client
             .send_message()
             .queue_url(url)
             .message_body(body)
-            .set_message_attributes(Some(attributes))
-            .message_attributes(KEY, key);
+            .set_message_attributes(Some(attributes));
         if is_fifo(url) {
             request = request
-                .message_deduplication_id(message.key())
+                .message_deduplication_id(deduplication_id)
                 .message_group_id(message.group().unwrap_or(message.key()));
         } else if let Some(group) = message.group() {
             // A standard queue takes it for fairness.
             request = request.message_group_id(group);
         }
         let sent = request.send().await;
-        sent.map_err(|error| SqsError::new(WHAT, error))?;
+        sent.map_err(|error| {
+            let code = error.code().unwrap_or_default();
+            let invalid = code.starts_with("InvalidParameterValue");
+            SqsError {
+                invalid,
+                ..SqsError::new(NOT_SENT, error)
+            }
+        })?;
         Ok(())
     }
 
@@ -272,27 +287,35 @@ impl Queue for SqsQueue {
         message: Message,
         why: DeadLetter,
     ) -> Result<(), SqsError> {
-        const WHAT: &str = "a message cannot be set aside";
+        // What cannot be set aside comes again, and must not be called for each time.
+        self.shared.count(&receipt.id);
         let own = |name: &str| [KEY, EXCEPTION, ATTEMPTS].contains(&name);
         let others = receipt.attributes.iter().filter(|(name, _)| !own(name));
-        let mut attributes: HashMap<_, _> = others
+        let others = others
             .take(MAX_ATTRIBUTES - 3)
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        for (name, value) in [
+            .map(|(name, value)| (name.clone(), value.clone()));
+        let attempts = why.attempts.to_string();
+        let own = [
+            (KEY, message.key()),
             (EXCEPTION, why.cause.as_str()),
-            (ATTEMPTS, &why.attempts.to_string()),
-        ] {
-            let value = string(value).map_err(|error| SqsError::new(WHAT, error))?;
-            attributes.insert(name.to_owned(), value);
+            (ATTEMPTS, &attempts),
+        ];
+        let attributes = attributes(others.collect(), own);
+        let attributes = attributes.map_err(|error| SqsError::new(NOT_SENT, error))?;
+        let shared = &*self.shared;
+        let send = |attributes| {
+            // The same for each delivery of a message, and another one's once it has been moved back: under the key's
+            // the second time would be taken for a repetition, and be lost.
+            shared.send(&shared.dead_letter_url, &message, &receipt.id, attributes)
+        };
+        match send(attributes).await {
+            Err(error) if error.invalid => {
+                tracing::warn!(%error, "a message is set aside without its attributes");
+                send(HashMap::new()).await?;
+            }
+            sent => sent?,
         }
-        let Shared {
-            dead_letter_url, ..
-        } = &*self.shared;
-        self.shared
-            .send(dead_letter_url, &message, attributes)
-            .await?;
-        self.shared.delete(&receipt).await
+        shared.delete(&receipt).await
     }
 }
 
@@ -307,17 +330,25 @@ fn secs(duration: Duration) -> i32 {
     secs.min(MAX_VISIBILITY_SECS) as i32
 }
 
-fn string(value: &str) -> Result<MessageAttributeValue, BuildError> {
-    MessageAttributeValue::builder()
-        .data_type("String")
-        .string_value(value)
-        .build()
+/// Adds attributes that are text.
+fn attributes<const N: usize>(
+    mut attributes: Attributes,
+    texts: [(&str, &str); N],
+) -> Result<Attributes, BuildError> {
+    for (name, text) in texts {
+        let value = MessageAttributeValue::builder()
+            .data_type("String")
+            .string_value(text);
+        attributes.insert(name.to_owned(), value.build()?);
+    }
+    Ok(attributes)
 }
 
 impl SqsError {
     fn new(what: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             what,
+            invalid: false,
             source: source.into(),
         }
     }
@@ -335,6 +366,13 @@ impl fmt::Display for SqsError {
 impl Error for SqsError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(self.source.as_ref())
+    }
+}
+
+/// As `Display`: what the SDK's own errors show may hold an answer of SQS's, with the messages in it.
+impl fmt::Debug for SqsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SqsError").field(&self.to_string()).finish()
     }
 }
 
