@@ -221,6 +221,7 @@ fn an_output_of_something_else_is_left_as_it_is() {
     for text in [
         "dear diary".to_owned(),
         "dear diary\n".to_owned(),
+        "\0dear diary\n".to_owned(),
         format!("{other}\n"),
         records(2),
     ] {
@@ -274,6 +275,115 @@ fn a_torn_line_is_cut_off_and_its_record_done_again() {
     stage.write("out", &whole[..20]);
     stage.succeed();
     assert_eq!(stage.lines().len(), 3);
+}
+
+#[test]
+fn what_a_power_cut_left_of_a_line_is_cut_off_too() {
+    let stage = Stage::new();
+    stage.write("in", &records(3));
+    stage.succeed();
+    let whole = fs::read_to_string(stage.path("out")).unwrap();
+    let last_line = whole.trim_end().rfind('\n').unwrap() + 1;
+    let nuls = "\0".repeat(5000);
+    for (kept, finished) in [
+        (whole.len(), 3),
+        (last_line, 2),
+        (last_line + 40, 2),
+        (whole.len() - 1, 2),
+        (0, 0),
+    ] {
+        // What followed may have come to disk before it.
+        for rest in ["", "of a line\"}}\n"] {
+            if (kept, rest.is_empty()) == (0, false) {
+                continue;
+            }
+            stage.write("out", &format!("{}{nuls}{rest}", &whole[..kept]));
+            let said = stage.succeed();
+            assert!(said.contains(&format!("{finished} finished")), "{said}");
+            assert_eq!(stage.lines().len(), 3);
+        }
+    }
+}
+
+#[test]
+fn line_breaks_between_tokens_are_no_lines() {
+    let stage = Stage::new();
+    let input = record(0).to_string().replace("{\"text\"", "\r{\r\"text\"");
+    assert!(input.contains('\r'));
+    stage.write("in", &format!("{input}\r\n"));
+    stage.succeed();
+    assert!(
+        !fs::read_to_string(stage.path("out"))
+            .unwrap()
+            .contains('\r')
+    );
+    let said = stage.succeed();
+    assert!(said.contains("1 finished before it, 0 left"), "{said}");
+}
+
+/// Another release may say it otherwise.
+#[test]
+fn a_refusal_is_known_again_however_it_is_worded() {
+    let stage = Stage::new();
+    let input = format!("no record\n{}\n{}\n", record(1), record(1));
+    stage.write("in", &input);
+    stage.succeed();
+    let whole = fs::read_to_string(stage.path("out")).unwrap();
+    let reworded = whole
+        .replace("not a JSON object", "of no kind that we know")
+        .replace("has the same", "came first with it");
+    assert_ne!(whole, reworded);
+    stage.write("out", &reworded);
+    let said = stage.succeed();
+    assert!(said.contains("3 finished before it, 0 left"), "{said}");
+    // The first of two with one id is none of them.
+    let refusals: String = reworded
+        .lines()
+        .filter(|line| line.contains("\"error\""))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    stage.write("out", &refusals);
+    let said = stage.succeed();
+    assert!(said.starts_with("3 records: 1 answered"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_input_that_can_be_read_only_once_is_refused() {
+    let stage = Stage::new();
+    std::os::unix::fs::symlink("/dev/null", stage.path("in")).unwrap();
+    let output = stage.run();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("cannot read the input: "), "{said}");
+    assert!(said.contains("regular file"), "{said}");
+}
+
+#[test]
+fn an_input_that_changes_ends_the_run() {
+    let stage = Stage::new();
+    stage.write("in", &records(3));
+    stage.write(
+        "config.toml",
+        "[timeout]\nattempt = \"100ms\"\nrequest = \"100ms\"\nfirst_event = \"100ms\"\n",
+    );
+    let hang = FaultSpec::new(FaultName::Hang);
+    stage.simulator.add_fault(hang).unwrap();
+    let mut command = stage.command();
+    let command = command.args(["--max-attempts", "1000", "--config", "config.toml"]);
+    let running = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut running = Running(running);
+    // What was read before is read again for every attempt.
+    eventually(|| !stage.simulator.ledger().entries.is_empty());
+    stage.write("in", "");
+    eventually(|| running.has_ended());
+    let mut said = String::new();
+    let stderr = running.0.stderr.as_mut().unwrap();
+    std::io::Read::read_to_string(stderr, &mut said).unwrap();
+    assert!(
+        said.contains("cannot read the input: it has changed"),
+        "{said}"
+    );
 }
 
 struct Running(Child);

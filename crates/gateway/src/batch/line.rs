@@ -3,7 +3,6 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio::time::Duration;
 use tower_bedrock_core::BoxError;
 use tower_bedrock_queue::{
@@ -25,36 +24,13 @@ pub(super) struct Line {
     pub(super) answers: Answers,
 }
 
-/// The output as a store of results.
+/// The output as a store of results. A process that stood still for longer than its leases may work at a record twice;
+/// it has one line all the same.
 #[derive(Clone, Debug)]
 pub(super) struct Answers {
     pub(super) input: Arc<Input>,
     pub(super) output: Output,
     pub(super) progress: Progress,
-    /// The records that have their lines. A process that stood still for longer than its leases may work at a record
-    /// twice.
-    pub(super) finished: Arc<Mutex<Vec<bool>>>,
-}
-
-impl Answers {
-    /// Adds a record's line, unless it has one. Answers whether it is new.
-    async fn finish(&self, index: usize, line: Vec<u8>) -> io::Result<bool> {
-        if self.is_finished(index, true) {
-            return Ok(false);
-        }
-        let written = self.output.append(line).await;
-        if written.is_err() {
-            self.is_finished(index, false);
-        }
-        written.map(|()| true)
-    }
-
-    /// Whether a record has its line, and whether it has from now on.
-    fn is_finished(&self, index: usize, from_now_on: bool) -> bool {
-        let mut finished = self.finished.lock();
-        let finished = finished.get_mut(index);
-        finished.is_some_and(|finished| std::mem::replace(finished, from_now_on))
-    }
 }
 
 impl Queue for Line {
@@ -97,13 +73,16 @@ impl Queue for Line {
             .and_then(|detail| serde_json::from_slice(detail).ok())
             .unwrap_or_else(|| without_detail(why.cause));
         let Answers {
-            input, progress, ..
+            input,
+            output,
+            progress,
         } = &self.answers;
         let index = index(&message)?;
         let line = input.with_record(index, |record| record.failure(&error))??;
-        if self.answers.finish(index, line).await? {
-            progress.failed();
-        }
+        let progress = progress.clone();
+        output
+            .append(index, line, move || progress.failed())
+            .await?;
         Ok(self.queue.complete(receipt).await?)
     }
 }
@@ -113,21 +92,20 @@ impl Results for Answers {
 
     async fn has(&self, key: &str) -> io::Result<bool> {
         let index = index_of(key).map_err(io::Error::other)?;
-        Ok(self.finished.lock().get(index).is_some_and(|done| *done))
+        Ok(self.output.is_finished(index))
     }
 
     async fn put(&self, key: &str, line: Bytes) -> io::Result<()> {
         let index = index_of(key).map_err(io::Error::other)?;
-        if self.finish(index, line.to_vec()).await? {
-            self.progress.answered();
-        }
-        Ok(())
+        let progress = self.progress.clone();
+        let count = move || progress.answered();
+        self.output.append(index, line.to_vec(), count).await
     }
 }
 
 fn without_detail(cause: Cause) -> RecordError {
     let (error_code, message) = match cause {
-        Cause::Unreadable => (500, "the answer is no JSON, or the input has changed"),
+        Cause::Unreadable => (500, "the answer is no JSON"),
         _ => (503, "there was no answer"),
     };
     RecordError {

@@ -23,8 +23,6 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use http::uri::Scheme;
-use parking_lot::Mutex;
-use tokio::time::Duration;
 use tower_bedrock_core::{Fault, FaultKind, ModelId, Target};
 use tower_bedrock_queue::{InvalidConfig as InvalidWorker, MemoryQueue, Verdict, Worker};
 
@@ -134,14 +132,13 @@ pub enum BatchError {
     Start(#[from] StartError),
 }
 
-/// How long calls under way may go on after the run is told to stop: they are paid for.
-const DRAIN: Duration = Duration::from_secs(30);
-
-/// Runs a batch until it is done or `stop` completes; shows its progress on standard error.
+/// Runs a batch until it is done or `stop` completes; shows its progress on standard error. Calls that are under way
+/// then may go on for `server.drain_timeout`, for they are paid for.
 ///
 /// # Errors
 ///
-/// [`BatchError`]: before anything is called, or where the last lines cannot be brought to disk.
+/// [`BatchError`]: before anything is called; where lines cannot be brought to disk; and where the input is not what it
+/// was when the run began.
 ///
 /// # Cancel safety
 ///
@@ -165,9 +162,10 @@ pub async fn run(
     for index in (0..finished.len()).filter(|index| !finished[*index]) {
         match input.refusal(index).map_err(BatchError::Input)? {
             Some(line) => {
-                let written = output.append(line).await;
+                let progress = progress.clone();
+                let written = output.append(index, line, move || progress.failed());
+                let written = written.await;
                 written.map_err(|source| unwritable(&args.output, source))?;
-                progress.failed();
             }
             None => queue.send(message(index)),
         }
@@ -182,10 +180,9 @@ pub async fn run(
         tokens: progress.tokens(),
     };
     let answers = Answers {
-        input,
+        input: Arc::clone(&input),
         output: output.clone(),
         progress: progress.clone(),
-        finished: Arc::new(Mutex::new(finished)),
     };
     let line = Line {
         queue: queue.clone(),
@@ -198,14 +195,17 @@ pub async fn run(
         .leave_tokens(args.leave_tokens)
         .concurrency(args.concurrency)
         .max_attempts(args.max_attempts)
-        .drain(DRAIN)
+        .drain(config.server.drain_timeout)
         .verdict(verdict)
         .build()?;
 
+    let mut broken = Ok(());
     let ended = async {
         tokio::select! {
             () = stop => {}
             () = queue.drained() => {}
+            why = input.lost() => broken = Err(BatchError::Input(why)),
+            why = output.keep_synced() => broken = Err(unwritable(&args.output, why)),
         }
     };
     let work = async {
@@ -226,6 +226,7 @@ pub async fn run(
         .sync()
         .await
         .map_err(|source| unwritable(&args.output, source))?;
+    broken?;
     let (answered, failed) = progress.counts();
     Ok(Summary {
         records,
@@ -288,7 +289,12 @@ impl Summary {
     /// Whether every record has its line in the output.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
-        self.before + self.answered + self.failed == self.records
+        self.left() == 0
+    }
+
+    const fn left(&self) -> u64 {
+        let done = self.before + self.answered + self.failed;
+        self.records.saturating_sub(done)
     }
 }
 
@@ -305,7 +311,7 @@ impl fmt::Display for Summary {
             f,
             "{records} records: {answered} answered and {failed} failed in this run, {before} finished before it, {} left; \
              {tokens} tokens",
-            records - before - answered - failed,
+            self.left(),
         )
     }
 }

@@ -1,35 +1,48 @@
 //! The output, which is the journal too: what has its line there is finished.
 
 use std::{
-    collections::HashMap,
     fs::{File, OpenOptions, TryLockError},
-    io::{self, BufRead, BufReader, Seek, SeekFrom, Write},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
 use tokio::{
     task::spawn_blocking,
-    time::{Duration, Instant},
+    time::{Duration, MissedTickBehavior, interval},
 };
 
 use super::{
     BatchError,
     input::{Ids, Input},
-    record::{Record, answered},
+    record::{Record, answered, is_same_input},
 };
 
 /// A file that lines are added to, one whole line at a time. Clones write to the same.
 #[derive(Clone, Debug)]
-pub(super) struct Output(Arc<Mutex<Journal>>);
+pub(super) struct Output {
+    journal: Arc<Mutex<Journal>>,
+    /// To bring to disk what was written, while more is.
+    file: Arc<File>,
+    /// Something has been written that may not be on disk.
+    is_dirty: Arc<AtomicBool>,
+    /// Held while lines are brought to disk.
+    has_failed: Arc<Mutex<bool>>,
+    /// The records that have their lines. Changed while the journal is held; and never held for as long as a disk takes.
+    finished: Arc<Mutex<Vec<bool>>>,
+}
 
 #[derive(Debug)]
 struct Journal {
-    file: File,
+    file: Arc<File>,
     /// Where the last whole line ends.
     end: u64,
-    synced: Instant,
+    /// A part of a line may follow.
+    is_torn: bool,
 }
 
 /// How long what was written may be in the system's memory only. A process that is killed loses none of it; a
@@ -72,21 +85,23 @@ impl Output {
         let mut finished = vec![false; input.len()];
         let mut end = 0;
         let mut line = Vec::new();
-        let refusals = refusals(input).map_err(BatchError::Input)?;
         for number in 1u64.. {
             line.clear();
             let len = reader.read_until(b'\n', &mut line).map_err(unusable)?;
             if len == 0 {
                 break;
             }
-            let torn = !line.ends_with(b"\n");
-            if torn {
-                line.push(b'\n');
+            let mut torn = !line.ends_with(b"\n");
+            // Where the power went, a file may be longer than what had come to disk of it. No line of ours has a NUL.
+            if let Some(nul) = line.iter().position(|byte| *byte == 0) {
+                torn = true;
+                let may_be_ours = number > 1 || nul > 0 || only_nuls(&line, &mut reader);
+                if !may_be_ours {
+                    return Err(BatchError::NotOurs(path.to_owned(), number));
+                }
+                line.truncate(nul);
             }
-            let index = match refusals.get(&line) {
-                Some(index) => Some(*index),
-                None => record_of(&line, input, ids).map_err(BatchError::Input)?,
-            };
+            let index = record_of(&line, input, ids).map_err(BatchError::Input)?;
             match index {
                 // Its record is done again, for only a whole line is known to be on its way to the disk.
                 _ if torn && (index.is_some() || is_beginning(&line)) => break,
@@ -95,84 +110,155 @@ impl Output {
             }
             end += len as u64;
         }
-        let mut file = reader.into_inner();
+        let file = reader.into_inner();
         file.set_len(end).map_err(unusable)?;
-        file.seek(SeekFrom::Start(end)).map_err(unusable)?;
+        if end == 0 {
+            sync_folder(path).map_err(unusable)?;
+        }
+        let file = Arc::new(file);
         let journal = Journal {
-            file,
+            file: Arc::clone(&file),
             end,
-            synced: Instant::now(),
+            // The first line is to begin at the end, too.
+            is_torn: true,
         };
-        Ok((Self(Arc::new(Mutex::new(journal))), finished))
+        let output = Self {
+            journal: Arc::new(Mutex::new(journal)),
+            file,
+            is_dirty: Arc::default(),
+            has_failed: Arc::default(),
+            finished: Arc::new(Mutex::new(finished.clone())),
+        };
+        Ok((output, finished))
     }
 
-    /// Adds a line.
+    /// Adds a record's line, unless it has one. `count` is called where it is new.
     ///
     /// # Errors
     ///
-    /// It cannot be written, and none of it is there.
+    /// It cannot be written, and what is there of it is cut off by the next line, or by the next run.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, the line is written all the same.
-    pub(super) async fn append(&self, line: Vec<u8>) -> io::Result<()> {
+    /// Dropped, the line is written, and counted, all the same.
+    pub(super) async fn append(
+        &self,
+        index: usize,
+        line: Vec<u8>,
+        count: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
         let this = self.clone();
-        spawn_blocking(move || this.0.lock().append(&line))
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
+        let append = move || {
+            let mut journal = this.journal.lock();
+            if !this.is_finished(index) {
+                journal.append(&line)?;
+                if let Some(finished) = this.finished.lock().get_mut(index) {
+                    *finished = true;
+                }
+                this.is_dirty.store(true, Ordering::Release);
+                count();
+            }
+            Ok(())
+        };
+        spawn_blocking(append).await?
+    }
+
+    /// Whether a record has its line.
+    pub(super) fn is_finished(&self, index: usize) -> bool {
+        let finished = self.finished.lock();
+        finished.get(index).is_some_and(|done| *done)
     }
 
     /// Has all lines be on disk.
+    ///
+    /// # Errors
+    ///
+    /// They are not, or were not at an earlier time: a system says so once, and has forgotten them then.
     pub(super) async fn sync(&self) -> io::Result<()> {
         let this = self.clone();
-        spawn_blocking(move || this.0.lock().file.sync_all())
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
+        let sync = move || {
+            let mut has_failed = this.has_failed.lock();
+            if *has_failed {
+                return Err(io::Error::other("lines were not brought to disk"));
+            }
+            this.is_dirty.store(false, Ordering::Release);
+            this.file.sync_all().inspect_err(|_| *has_failed = true)
+        };
+        spawn_blocking(sync).await?
+    }
+
+    /// Brings lines to disk every second, until that fails.
+    pub(super) async fn keep_synced(&self) -> io::Error {
+        let mut ticks = interval(SYNC_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if !self.is_dirty.load(Ordering::Acquire) {
+                continue;
+            }
+            if let Err(error) = self.sync().await {
+                return error;
+            }
+        }
     }
 }
 
 impl Journal {
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.write(line) {
-            // A part of it may be there.
-            self.file.set_len(self.end)?;
-            self.file.seek(SeekFrom::Start(self.end))?;
-            return Err(error);
+        let mut file = &*self.file;
+        if self.is_torn {
+            file.set_len(self.end)?;
+            file.seek(SeekFrom::Start(self.end))?;
         }
+        self.is_torn = true;
+        file.write_all(line)?;
+        self.is_torn = false;
         self.end += line.len() as u64;
         Ok(())
     }
+}
 
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        self.file.write_all(line)?;
-        if self.synced.elapsed() >= SYNC_EVERY {
-            self.file.sync_data()?;
-            self.synced = Instant::now();
-        }
-        Ok(())
+/// Has a file that was just made be found after a power cut.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let folder = File::open(folder.unwrap_or(Path::new(".")))?;
+    match folder.sync_all() {
+        // Not every file system can.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
     }
 }
 
-/// What is not called for, by its lines of the output.
-fn refusals(input: &Input) -> io::Result<HashMap<Vec<u8>, usize>> {
-    let mut refusals = HashMap::new();
-    for index in 0..input.len() {
-        if let Some(line) = input.refusal(index)? {
-            refusals.insert(line, index);
-        }
-    }
-    Ok(refusals)
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
-/// The record that a line answers: the same id, and the same input.
+/// Whether a line, and all that follows it, was never anything.
+fn only_nuls(line: &[u8], rest: &mut impl Read) -> bool {
+    let is_nul = |byte: &u8| *byte == 0;
+    line.iter().all(is_nul)
+        && rest
+            .bytes()
+            .all(|byte| byte.is_ok_and(|byte| is_nul(&byte)))
+}
+
+/// The record that a line answers: the same id, and the same input; or the same line, where it refuses one.
 fn record_of(line: &[u8], input: &Input, ids: &Ids) -> io::Result<Option<usize>> {
-    let Some((id, model_input)) = answered(line) else {
+    let Some(answered) = answered(line) else {
         return Ok(None);
     };
-    let Some(index) = ids.get(&id) else {
+    if let Some(number) = answered.refused_line {
+        let refused = input.refused(number, &answered.id, answered.model_input)?;
+        if refused.is_some() {
+            return Ok(refused);
+        }
+    }
+    let Some(index) = ids.get(&answered.id) else {
         return Ok(None);
     };
-    let same = |record: &Record<'_>| record.model_input.get() == model_input.get();
+    let same = |record: &Record<'_>| is_same_input(record.model_input.get(), answered.model_input);
     Ok(input.with_record(*index, same)?.then_some(*index))
 }
 
@@ -183,4 +269,85 @@ fn is_beginning(line: &[u8]) -> bool {
     let common = text.len().min(BEGINNING.len());
     let whole = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
     text[..common] == BEGINNING[..common] && !whole
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, sync::atomic::AtomicU64};
+
+    use super::*;
+
+    /// An input of two records and its output.
+    fn output() -> (tempfile::TempDir, Output) {
+        let folder = tempfile::tempdir().unwrap();
+        let input = folder.path().join("in");
+        fs::write(&input, "{\"modelInput\":{}}\n".repeat(2)).unwrap();
+        let (input, ids) = Input::open(&input).unwrap();
+        let (output, finished) = Output::open(&folder.path().join("out"), &input, &ids).unwrap();
+        assert_eq!(finished, [false, false]);
+        (folder, output)
+    }
+
+    #[tokio::test]
+    async fn a_record_has_one_line_however_often_it_is_written_and_given_up() {
+        let (folder, output) = output();
+        let lines = Arc::new(AtomicU64::new(0));
+        let count = || {
+            let lines = Arc::clone(&lines);
+            move || {
+                lines.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let held = output.journal.lock();
+        // The disk has stood still for too long: whoever waits for it goes away.
+        let mut slow = Box::pin(output.append(1, b"slow\n".to_vec(), count()));
+        let waker = std::task::Waker::noop();
+        let mut cx = std::task::Context::from_waker(waker);
+        assert!(slow.as_mut().poll(&mut cx).is_pending());
+        drop(slow);
+        drop(held);
+        output.append(1, b"slow\n".to_vec(), count()).await.unwrap();
+        output
+            .append(1, b"again\n".to_vec(), count())
+            .await
+            .unwrap();
+        output
+            .append(0, b"other\n".to_vec(), count())
+            .await
+            .unwrap();
+        let written = fs::read_to_string(folder.path().join("out")).unwrap();
+        assert_eq!(written, "slow\nother\n");
+        assert_eq!(lines.load(Ordering::Relaxed), 2);
+        assert!(output.is_finished(0) && output.is_finished(1));
+    }
+
+    #[tokio::test]
+    async fn what_is_there_of_a_line_that_failed_is_cut_off_by_the_next() {
+        let (folder, output) = output();
+        output.append(0, b"first\n".to_vec(), || {}).await.unwrap();
+        {
+            let mut journal = output.journal.lock();
+            (&*journal.file).write_all(b"half a li").unwrap();
+            journal.is_torn = true;
+        }
+        output.append(1, b"second\n".to_vec(), || {}).await.unwrap();
+        let written = fs::read_to_string(folder.path().join("out")).unwrap();
+        assert_eq!(written, "first\nsecond\n");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lines_are_brought_to_disk_though_none_follows() {
+        let (_folder, output) = output();
+        output.append(0, b"only\n".to_vec(), || {}).await.unwrap();
+        assert!(output.is_dirty.load(Ordering::Acquire));
+        let synced = async {
+            while output.is_dirty.load(Ordering::Acquire) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            error = output.keep_synced() => panic!("{error}"),
+            () = synced => {}
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! How far it is: a bar for a person, lines for a log.
 
 use std::{
-    io::{IsTerminal, stderr},
+    io::{IsTerminal, Write, stderr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -87,7 +87,11 @@ impl Progress {
                     bar.set_position(self.done());
                     bar.set_message(self.text());
                 }
-                None => eprintln!("{} of {}{}", self.done(), self.0.total, self.text()),
+                // Nobody may be reading.
+                None => {
+                    let (done, total) = (self.done(), self.0.total);
+                    let _ = writeln!(stderr(), "{done} of {total}{}", self.text());
+                }
             }
         }
     }

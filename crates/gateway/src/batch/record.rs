@@ -57,8 +57,20 @@ struct Answered<'a> {
     error: Option<&'a RawValue>,
 }
 
+/// What a line of the output says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct AnsweredRecord<'a> {
+    pub(super) id: String,
+    pub(super) model_input: &'a str,
+    /// The line of the input that it refuses.
+    pub(super) refused_line: Option<u64>,
+}
+
 /// What a line that is no record gets for a model input.
 const NO_INPUT: &str = "null";
+/// The code of an error that refuses a line, and how its message begins: by these it is known again.
+const REFUSED: u16 = 400;
+const REFUSED_LINE: &str = "ValidationException: line ";
 
 impl<'a> Record<'a> {
     /// Reads a line of the input. A record without an id gets one that tells its line.
@@ -114,28 +126,54 @@ impl<'a> Record<'a> {
 
 /// The line of the output for a line of the input that is no record, or whose id is another's.
 pub(super) fn refusal(refused: &[u8], number: u64, why: &str) -> serde_json::Result<Vec<u8>> {
-    let record = Record::parse(refused, number);
-    let (id, model_input) = match &record {
-        Ok(record) => (record.id.clone(), record.model_input),
-        Err(_) => (id_of_line(number), serde_json::from_str(NO_INPUT)?),
-    };
+    let (id, model_input) = of_refused(refused, number);
     line(&Answer {
         record_id: &id,
-        model_input,
+        model_input: serde_json::from_str(model_input)?,
         model_output: None,
         error: Some(&RecordError {
-            error_code: 400,
-            error_message: format!("ValidationException: line {number}: {why}"),
+            error_code: REFUSED,
+            error_message: format!("{REFUSED_LINE}{number}: {why}"),
         }),
     })
 }
 
-/// The record's id and its input, where a line of an output is one.
-pub(super) fn answered(line: &[u8]) -> Option<(String, &RawValue)> {
+/// The id and the input that the output has for a line that is refused.
+pub(super) fn of_refused(refused: &[u8], number: u64) -> (String, &str) {
+    match Record::parse(refused, number) {
+        Ok(record) => (record.id, record.model_input.get()),
+        Err(_) => (id_of_line(number), NO_INPUT),
+    }
+}
+
+impl RecordError {
+    /// The line of the input that it refuses, if it refuses one. What follows the number is for people, and may change.
+    fn refused_line(&self) -> Option<u64> {
+        let says = self.error_message.strip_prefix(REFUSED_LINE)?;
+        let (number, _) = says.split_once(':')?;
+        let number = number.parse().ok()?;
+        (self.error_code == REFUSED).then_some(number)
+    }
+}
+
+/// Reads a line of an output, where it is one.
+pub(super) fn answered(line: &[u8]) -> Option<AnsweredRecord<'_>> {
     line.starts_with(b"{").then_some(())?;
     let line: Answered<'_> = serde_json::from_slice(line).ok()?;
     let either = line.model_output.is_some() != line.error.is_some();
-    either.then_some((line.record_id, line.model_input))
+    let error: Option<RecordError> = line
+        .error
+        .and_then(|error| serde_json::from_str(error.get()).ok());
+    either.then(|| AnsweredRecord {
+        id: line.record_id,
+        model_input: line.model_input.get(),
+        refused_line: error.and_then(|error| error.refused_line()),
+    })
+}
+
+/// Whether what stands in an output is the input of a record, which may have had line breaks of its own.
+pub(super) fn is_same_input(of_record: &str, written: &str) -> bool {
+    of_record.bytes().map(in_one_line).eq(written.bytes())
 }
 
 /// Eleven characters, as Bedrock's own are.
@@ -145,14 +183,20 @@ fn id_of_line(number: u64) -> String {
 
 fn line(answer: &Answer<'_>) -> serde_json::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(answer)?;
-    // Between the parts of a model's output there may be line breaks; within its strings there are none.
+    // There may be some between the parts of a model's output, or of its input; within strings there are none.
     for byte in &mut line {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
+        *byte = in_one_line(*byte);
     }
     line.push(b'\n');
     Ok(line)
+}
+
+/// Line breaks between tokens are spaces as well.
+const fn in_one_line(byte: u8) -> u8 {
+    match byte {
+        b'\n' | b'\r' => b' ',
+        byte => byte,
+    }
 }
 
 #[cfg(test)]
@@ -203,11 +247,14 @@ mod tests {
             "\n",
         );
         assert_eq!(String::from_utf8(answer.clone()).unwrap(), expected);
-        let (id, input) = answered(&answer).unwrap();
-        assert_eq!((&*id, input.get()), ("LINE0000007", r#"{"a": "b\n"}"#));
+        let again = answered(&answer).unwrap();
+        assert_eq!(again.id, "LINE0000007");
+        assert_eq!(again.model_input, r#"{"a": "b\n"}"#);
+        assert_eq!(again.refused_line, None);
         let refusal = refusal(b"no record", 3, "why").unwrap();
-        let (id, input) = answered(&refusal).unwrap();
-        assert_eq!((&*id, input.get()), ("LINE0000003", "null"));
+        let again = answered(&refusal).unwrap();
+        assert_eq!((&*again.id, again.model_input), ("LINE0000003", "null"));
+        assert_eq!(again.refused_line, Some(3));
         // An input is no output.
         assert!(answered(line).is_none());
     }
