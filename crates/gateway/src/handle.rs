@@ -89,6 +89,13 @@ impl Handle {
         self.handler.stack().layers().quota().limiter().clone()
     }
 
+    /// Records how full the quotas are.
+    pub(crate) fn look_at_quotas(&self) {
+        let stack = self.handler.stack();
+        let layers = stack.layers();
+        layers.quota_metrics().look(layers.quota().limiter());
+    }
+
     /// What requests and answers that are held whole take at the moment, of `server.max_buffered_bytes`.
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {

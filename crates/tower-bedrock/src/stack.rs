@@ -81,6 +81,7 @@ struct Fixed {
     request_timeout: TimeoutLayer,
     attempt_timeout: TimeoutLayer,
     attempt_metrics: MetricsLayer,
+    quota_metrics: QuotaMetrics,
 }
 
 /// What stands around a leaf, inside all policies.
@@ -100,6 +101,7 @@ impl StandardStack {
     ///
     /// [`BoxError`] where a default is out of its range, which a test makes sure of.
     pub fn new() -> Result<Self, BoxError> {
+        let quota_metrics = QuotaMetrics::new();
         Ok(Self {
             fallback: Identity::new(),
             retry: RetryLayer::builder(Policy::default())
@@ -108,12 +110,13 @@ impl StandardStack {
             breaker: CircuitBreakerLayer::builder()
                 .observer(BreakerMetrics::new())
                 .build()?,
-            quota: QuotaLayer::new(Limiter::builder().observe(QuotaMetrics::new()).build()?),
+            quota: QuotaLayer::new(Limiter::builder().observe(quota_metrics.clone()).build()?),
             fixed: Fixed {
                 request_metrics: MetricsLayer::requests(),
                 request_timeout: TimeoutLayer::REQUEST,
                 attempt_timeout: TimeoutLayer::ATTEMPT,
                 attempt_metrics: MetricsLayer::attempts(),
+                quota_metrics,
             },
         })
     }
@@ -239,6 +242,18 @@ impl<F, R, B, Q> StandardStack<F, R, B, Q> {
         } = &mut self.fixed;
         *request_metrics = request_metrics.clone().with_targets(targets.clone());
         *attempt_metrics = attempt_metrics.clone().with_targets(targets);
+        self
+    }
+
+    /// What the quota reports to, unless another has been put into its slot: to
+    /// [look](QuotaMetrics::look) at how full it is, which nobody reports.
+    pub const fn quota_metrics(&self) -> &QuotaMetrics {
+        &self.fixed.quota_metrics
+    }
+
+    #[cfg(feature = "config")]
+    pub(crate) fn with_quota_metrics(mut self, metrics: QuotaMetrics) -> Self {
+        self.fixed.quota_metrics = metrics;
         self
     }
 

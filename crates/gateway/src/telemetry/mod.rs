@@ -8,7 +8,6 @@ mod recorder;
 use std::{io, net::SocketAddr};
 
 use tokio::time::{Duration, MissedTickBehavior, interval};
-use tower_bedrock::metrics::QuotaMetrics;
 use tower_bedrock_cloudwatch::recorder::{CloudWatchSink, Stats, Worker};
 
 pub use self::{
@@ -70,11 +69,10 @@ impl Telemetry {
         if self.recorders.is_none() {
             return done.await;
         }
-        let quotas = QuotaMetrics::new();
-        let upkeep = upkeep(&self.recorders, &quotas, &gateway);
+        let upkeep = upkeep(&self.recorders, &gateway);
         let scrapes = async {
             if let Some(scrapes) = self.scrapes {
-                scrapes.answer(quotas.clone(), gateway.clone()).await;
+                scrapes.answer(gateway.clone()).await;
             }
         };
         let send = async {
@@ -101,12 +99,12 @@ fn report(stats: Stats) {
 }
 
 /// How full a quota is nobody reports. The limiter is the latest configuration's, whenever that came.
-async fn upkeep(recorders: &Recorders, quotas: &QuotaMetrics, gateway: &Handle) {
+async fn upkeep(recorders: &Recorders, gateway: &Handle) {
     let mut ticks = interval(UPKEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        quotas.look(&gateway.limiter());
+        gateway.look_at_quotas();
         if let Some(prometheus) = &recorders.prometheus {
             prometheus.run_upkeep();
         }

@@ -6,7 +6,6 @@ use axum::{Router, response::IntoResponse, routing::get};
 use http::header::CONTENT_TYPE;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, time::Duration};
-use tower_bedrock::metrics::QuotaMetrics;
 
 use crate::{config::Server, handle::Handle, server};
 
@@ -46,14 +45,14 @@ impl Scrapes {
     /// # Cancel safety
     ///
     /// Dropped, it closes all connections.
-    pub(super) async fn answer(self, quotas: QuotaMetrics, gateway: Handle) {
+    pub(super) async fn answer(self, gateway: Handle) {
         let Self {
             listener,
             prometheus,
             ..
         } = self;
         let metrics = move || async move {
-            quotas.look(&gateway.limiter());
+            gateway.look_at_quotas();
             ([(CONTENT_TYPE, TEXT)], prometheus.render()).into_response()
         };
         let router = Router::new().route("/metrics", get(metrics));

@@ -63,10 +63,7 @@ use tower_bedrock_fallback::FallbackLayer;
 use tower_bedrock_quota::QuotaLayer;
 use tower_bedrock_retry::RetryLayer;
 
-use crate::{
-    StandardStack,
-    metrics::{QuotaMetrics, RetryMetrics},
-};
+use crate::{StandardStack, metrics::RetryMetrics};
 
 pub use self::{
     breaker::BreakerConfig,
@@ -181,13 +178,13 @@ impl StackConfig {
                 .build()
                 .map_err(InvalidSection::of("breaker"))?,
         };
+        // A quota that is kept reports to the metrics that it was made with, so those have to be kept as well.
+        let quota_metrics = kept.stack.map(ConfiguredStack::quota_metrics).cloned();
+        let quota_metrics = quota_metrics.unwrap_or_default().with_targets(&targets);
         let quota = match kept.quota {
             Some(quota) => quota,
-            None => {
-                let metrics = QuotaMetrics::new().with_targets(&targets);
-                quota::build(&self.quota, &self.shares, metrics)
-                    .map_err(InvalidSection::of("[quota]"))?
-            }
+            None => quota::build(&self.quota, &self.shares, quota_metrics.clone())
+                .map_err(InvalidSection::of("[quota]"))?,
         };
         let headroom = (breaker.handle(), quota.limiter().clone());
         let fallback = fallback::build(&self.fallback)
@@ -203,6 +200,7 @@ impl StackConfig {
             .with_retry(retry)
             .with_breaker(breaker)
             .with_quota(quota)
+            .with_quota_metrics(quota_metrics)
             .with_attempt_timeout(attempt)
             .with_request_timeout(request);
         let stack = match kept.stack {
