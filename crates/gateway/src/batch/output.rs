@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead, BufReader, Seek, SeekFrom, Write},
     path::Path,
     sync::{
         Arc,
@@ -236,7 +236,7 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 }
 
 /// Whether a line, and all that follows it, was never anything.
-fn only_nuls(line: &[u8], rest: &mut impl Read) -> bool {
+fn only_nuls(line: &[u8], rest: impl BufRead) -> bool {
     let is_nul = |byte: &u8| *byte == 0;
     line.iter().all(is_nul)
         && rest
