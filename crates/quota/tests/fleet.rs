@@ -546,3 +546,28 @@ fn settings_out_of_range_are_named() {
         .unwrap_err();
     assert!(error.to_string().starts_with("prefix is"), "{error}");
 }
+
+/// Clients name models, so keys come and go.
+#[tokio::test(start_paused = true)]
+async fn forgotten_keys_do_not_hold_the_worker_up() {
+    let (fleet, worker) = Fleet::builder(MemoryStore::default()).build().unwrap();
+    let limiter = Limiter::builder()
+        .limits(LimitTable::new().with(
+            QuotaPattern::any(),
+            Limits::new().with_requests_per_minute(100),
+        ))
+        .max_keys(2)
+        .fleet(fleet)
+        .build()
+        .unwrap();
+    let working = tokio::spawn(worker.run());
+    for number in 0..100 {
+        let target = Target::parse("us-east-1", &format!("acme.model-{number}")).unwrap();
+        if let Ok(reserved) = limiter.try_reserve(&target, &Demand::new(1), &Context::new()) {
+            reserved.refund();
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    assert!(!working.is_finished());
+    working.abort();
+}

@@ -302,7 +302,7 @@ fn a_store_that_is_flushed_or_fails_over_gives_nothing_away_twice() {
         .unwrap();
     let arrived: u64 = redis::cmd("WAIT")
         .arg(1)
-        .arg(0)
+        .arg(60_000)
         .query(&mut connection)
         .unwrap();
     assert_eq!(arrived, 1);

@@ -210,7 +210,8 @@ impl Member {
             self.answered = None;
             return change;
         }
-        self.answered = Some(now);
+        // Not when the worker got round to it: the store may have been flushed since.
+        self.answered = Some(sent.at);
         let lease = sent.renewal.lease * MILLISECOND;
         // A hundredth less, for a clock that runs faster than the store's.
         self.expires = sent.at.plus(lease - lease / 100);

@@ -96,8 +96,8 @@ impl RedisStore {
             call.arg(argument);
         }
         let numbers: Result<Vec<u64>, RedisError> = call.invoke_async(&mut connection).await;
-        let broken = |error: &RedisError| error.is_unrecoverable_error() || error.is_timeout();
-        doubt.ends(!numbers.as_ref().is_err_and(broken));
+        // A connection that is whole may still lead to a server that became a replica.
+        doubt.ends(numbers.is_ok());
         Answer::from_numbers(&numbers.map_err(|error| failed(&error))?)
     }
 

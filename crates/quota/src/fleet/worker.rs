@@ -132,6 +132,8 @@ impl Worker {
             if self.entries.len() == self.entries.capacity() {
                 // Keys that nobody called for long are forgotten by the limiter, and by nobody else.
                 self.entries.retain(|_, entry| entry.key.strong_count() > 0);
+                let entries = &self.entries;
+                self.due.retain(|(_, number)| entries.contains_key(number));
             }
             let entry = self.entries.entry(number).or_insert_with(|| Entry {
                 key: Arc::downgrade(&key),
@@ -168,11 +170,13 @@ impl Worker {
 
     fn look_at_due(&mut self) {
         let now = Instant::now();
-        while let Some(&(at, number)) = self.due.first() {
-            if at > now {
-                break;
+        while let Some(&(at, number)) = self.due.first()
+            && at <= now
+        {
+            self.due.pop_first();
+            if let Some(entry) = self.entries.get_mut(&number) {
+                entry.due = None;
             }
-            self.schedule(number, None);
             self.look_at(number);
         }
     }

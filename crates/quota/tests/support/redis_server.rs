@@ -7,6 +7,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use tempfile::TempDir;
+
 /// Names the server's program where it is not on the `PATH`. Valkey's does as well.
 const PROGRAM: &str = "TOWER_BEDROCK_REDIS_SERVER";
 
@@ -15,6 +17,8 @@ const PROGRAM: &str = "TOWER_BEDROCK_REDIS_SERVER";
 pub struct RedisServer {
     child: Child,
     port: u16,
+    /// A replica leaves what it was sent in its folder, and whoever starts there reads it.
+    _folder: TempDir,
 }
 
 impl RedisServer {
@@ -45,10 +49,12 @@ impl RedisServer {
     ///
     /// Where there is none to start.
     pub fn on(port: u16, arguments: &[&str]) -> Option<Self> {
+        let folder = TempDir::new().expect("a folder");
         let mut child = Command::new(program())
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--loglevel", "notice"])
-            .args(["--logfile", "", "--dir", &env::temp_dir().to_string_lossy()])
+            .args(["--logfile", "", "--dir", &folder.path().to_string_lossy()])
+            .args(["--repl-diskless-sync-delay", "0"])
             .args(arguments)
             .stdout(Stdio::piped())
             .stdin(Stdio::null())
@@ -70,7 +76,11 @@ impl RedisServer {
         }
         // Whatever else it has to say is read, so that it never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
-        Some(Self { child, port })
+        Some(Self {
+            child,
+            port,
+            _folder: folder,
+        })
     }
 
     /// Where it listens.
