@@ -105,11 +105,14 @@ impl Future for Call {
                     priority: Priority::Normal,
                     tenant: Some(&self.tenant),
                     weight: 1,
-                    patience: if self.polls_left % 3 == 0 {
+                    max_wait: if self.polls_left % 3 == 0 {
                         MINUTE * 3 / 2
                     } else {
                         u64::MAX
                     },
+                    time_left: None,
+                    attempt_time: None,
+                    streaming: false,
                     places: 3,
                 };
                 self.key.ask(&ask, now, cx.waker())
