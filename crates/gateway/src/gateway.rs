@@ -14,6 +14,7 @@ use tokio::{
     sync::oneshot,
     time::{Duration, timeout},
 };
+use tower_bedrock_core::Region;
 
 use crate::{
     budget::Budget,
@@ -119,21 +120,8 @@ impl Gateway {
     ///
     /// [`StartError`] says what cannot be had.
     pub async fn bind_as(config: Config, signer: Signer) -> Result<Self, StartError> {
-        let (endpoint, sim) = match &config.upstream.kind {
-            UpstreamKind::Aws => (Endpoint::Aws, None),
-            UpstreamKind::Endpoint(scheme, authority) => {
-                (Endpoint::At(scheme.clone(), authority.clone()), None)
-            }
-            &UpstreamKind::Sim(address) => {
-                let sim = Sim::bind(address, config.upstream.regions.default())
-                    .await
-                    .map_err(|source| StartError::Sim { address, source })?;
-                (
-                    Endpoint::At(Scheme::HTTP, sim.authority().clone()),
-                    Some(sim),
-                )
-            }
-        };
+        let region = config.upstream.regions.default();
+        let (endpoint, sim) = endpoint(&config.upstream.kind, region).await?;
         let budget = Budget::new(config.server.max_buffered_bytes);
         let limits = Limits::of(&config.server);
         let trace = config.otlp.as_ref().map(|_| TraceHeaders::new());
@@ -262,4 +250,24 @@ async fn ready(upstream: Upstream, draining: bool) -> (StatusCode, String) {
         }
         Err(_) => not_ready("waiting for credentials for the upstream".to_owned()),
     }
+}
+
+/// Where calls go; and the simulator, where that is what answers.
+pub(crate) async fn endpoint(
+    kind: &UpstreamKind,
+    region: &Region,
+) -> Result<(Endpoint, Option<Sim>), StartError> {
+    Ok(match kind {
+        UpstreamKind::Aws => (Endpoint::Aws, None),
+        UpstreamKind::Endpoint(scheme, authority) => {
+            (Endpoint::At(scheme.clone(), authority.clone()), None)
+        }
+        &UpstreamKind::Sim(address) => {
+            let sim = Sim::bind(address, region)
+                .await
+                .map_err(|source| StartError::Sim { address, source })?;
+            let endpoint = Endpoint::At(Scheme::HTTP, sim.authority().clone());
+            (endpoint, Some(sim))
+        }
+    })
 }

@@ -22,7 +22,6 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use http::uri::Scheme;
 use tower_bedrock_core::{Fault, FaultKind, ModelId, Target};
 use tower_bedrock_queue::{InvalidConfig as InvalidWorker, MemoryQueue, Verdict, Worker};
 
@@ -37,12 +36,12 @@ use crate::{
     Operation,
     budget::Budget,
     config::{Config, InvalidConfig, UpstreamKind},
-    gateway::StartError,
+    gateway::{StartError, endpoint},
     identity,
     sim::Sim,
     stack::Stack,
     trace::TraceHeaders,
-    upstream::{Endpoint, Limits, Upstream},
+    upstream::{Limits, Upstream},
 };
 
 /// What to run, and how.
@@ -253,20 +252,11 @@ fn unwritable(path: &Path, source: io::Error) -> BatchError {
 /// The leaf, with the identity that the environment has for it; and the simulator, on a port of its own, where that
 /// is what answers.
 async fn upstream(config: &Config) -> Result<(Upstream, Option<Sim>), StartError> {
-    let (endpoint, sim) = match &config.upstream.kind {
-        UpstreamKind::Aws => (Endpoint::Aws, None),
-        UpstreamKind::Endpoint(scheme, authority) => {
-            (Endpoint::At(scheme.clone(), authority.clone()), None)
-        }
-        UpstreamKind::Sim(address) => {
-            let address = SocketAddr::new(address.ip(), 0);
-            let sim = Sim::bind(address, config.upstream.regions.default())
-                .await
-                .map_err(|source| StartError::Sim { address, source })?;
-            let endpoint = Endpoint::At(Scheme::HTTP, sim.authority().clone());
-            (endpoint, Some(sim))
-        }
+    let kind = match &config.upstream.kind {
+        UpstreamKind::Sim(address) => UpstreamKind::Sim(SocketAddr::new(address.ip(), 0)),
+        kind => kind.clone(),
     };
+    let (endpoint, sim) = endpoint(&kind, config.upstream.regions.default()).await?;
     let signer = identity::signer(&config.upstream).await?;
     let budget = Budget::new(config.server.max_buffered_bytes);
     let limits = Limits::of(&config.server);
