@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     DeadLetter, Delivery, Message, Queue, Results,
     line::{Id, LeaseLost, Line, LocalReceipt},
-    wait::until,
+    wait::{until, until_so},
 };
 
 /// A queue in memory: for tests, and for work that may be lost with its process. Keeps results too.
@@ -99,14 +99,7 @@ impl MemoryQueue {
 
     /// Waits until all messages are completed or set aside: what a worker that is to end runs until.
     pub async fn drained(&self) {
-        loop {
-            // Before looking, so that no change is missed.
-            let changed = self.shared.changed.notified();
-            if self.is_empty() {
-                return;
-            }
-            changed.await;
-        }
+        until_so(&self.shared.changed, || self.is_empty()).await;
     }
 
     /// The result kept under a key.

@@ -120,6 +120,12 @@ async fn a_file_is_one_processs_at_a_time_and_one_programs() {
     drop(queue);
     EmbeddedQueue::open(&path).unwrap();
 
+    // Nothing is left of how it was made, and one that is there may be empty.
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let empty = folder.path().join("empty");
+    std::fs::File::create(&empty).unwrap();
+    EmbeddedQueue::open(&empty).unwrap();
+
     let other = folder.path().join("other");
     std::fs::write(&other, "dear diary").unwrap();
     assert!(EmbeddedQueue::open(&other).is_err());

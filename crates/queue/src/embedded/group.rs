@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use redb::Durability;
+use redb::{Database, Durability};
 use tokio::{sync::oneshot, task::spawn_blocking};
 
 use super::{EmbeddedError, Shared, tables::Tables};
@@ -84,8 +84,12 @@ impl Shared {
         answer.await.unwrap_or(Err(EmbeddedError::Stopped))
     }
 
-    fn commit(&self, writes: &mut [Box<dyn Write>]) -> Result<(), redb::Error> {
-        let mut transaction = self.database.begin_write()?;
+    fn commit(
+        &self,
+        database: &Database,
+        writes: &mut [Box<dyn Write>],
+    ) -> Result<(), redb::Error> {
+        let mut transaction = database.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
         let left = {
             let mut tables = Tables::open(&transaction)?;
@@ -110,7 +114,10 @@ impl Committer {
     fn commit_all(mut self) {
         let mut writes = std::mem::take(&mut self.shared.pending.0.lock().writes);
         loop {
-            let committed = self.shared.commit(&mut writes);
+            let shared = &self.shared;
+            let committed = shared
+                .file
+                .with(|database| shared.commit(database, &mut writes));
             let committed = committed.map_err(EmbeddedError::from);
             let tell = |writes: Vec<Box<dyn Write>>| {
                 for write in writes {

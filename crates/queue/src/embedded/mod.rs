@@ -1,5 +1,9 @@
+mod file;
 mod group;
+mod queue;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -12,11 +16,11 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use self::{group::Pending, tables::Tables};
+use self::{file::File, group::Pending, tables::Tables};
 use crate::{
-    DeadLetter, Delivery, Message, Queue, Results,
+    Delivery, Message,
     line::{Id, LeaseLost, Line, LocalReceipt},
-    wait::until,
+    wait::until_so,
 };
 
 /// A durable queue in one file, for one machine: messages, results and what was set aside. On
@@ -52,9 +56,8 @@ use crate::{
 ///
 /// # When the disk fails
 ///
-/// After an error of the disk, a full one included, redb takes nothing more until the file is opened anew: every method
-/// answers with [`EmbeddedError::Store`] from then on, and a [`Worker`](crate::Worker) holds the answers it cannot keep.
-/// See to the disk and start the process again; what was answered and not kept is then called for once more.
+/// What could not be written is answered with [`EmbeddedError::Store`], and the file is opened anew for what comes after;
+/// so a [`Worker`](crate::Worker) holds an answer that a full disk has no room for, and keeps it once there is some.
 ///
 /// # Runtime
 ///
@@ -69,7 +72,7 @@ pub struct EmbeddedQueue {
 }
 
 struct Shared {
-    database: Database,
+    file: File,
     pending: Pending,
     state: Mutex<State>,
     changed: Notify,
@@ -116,36 +119,39 @@ pub enum EmbeddedError {
 }
 
 impl EmbeddedQueue {
-    /// Opens a queue's file, or makes a new one. Blocks: after a crash for as long as it takes to look the file
-    /// through.
+    /// Opens a queue's file, or makes a new one, which is its owner's alone to read. Blocks: after a crash for as long
+    /// as it takes to look the file through.
     ///
     /// # Errors
     ///
     /// [`EmbeddedError::Store`] where the file cannot be had, is no database, or is another process's at the
     /// moment; [`EmbeddedError::Version`] where it is of another version, or another program's database.
-    ///
-    /// A process that dies in the first moments of a new file may leave one that is no database yet: it is of zeros, and
-    /// may be deleted.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, EmbeddedError> {
-        let database = Database::create(path)?;
-        let transaction = database.begin_write()?;
-        if !Tables::claim(&transaction)? {
-            return Err(EmbeddedError::Version);
-        }
-        let state = {
-            let tables = Tables::open(&transaction)?;
-            State {
-                line: Line::default(),
-                end: tables.end()?,
-                left: tables.len()?,
+        Self::on(File::open(path.as_ref())?)
+    }
+
+    fn on(file: File) -> Result<Self, EmbeddedError> {
+        let state = file.with(|database| {
+            let transaction = database.begin_write()?;
+            if !Tables::claim(&transaction)? {
+                return Ok(None);
             }
-        };
-        transaction.commit()?;
+            let state = {
+                let tables = Tables::open(&transaction)?;
+                State {
+                    line: Line::default(),
+                    end: tables.end()?,
+                    left: tables.len()?,
+                }
+            };
+            transaction.commit()?;
+            Ok(Some(state))
+        })?;
         Ok(Self {
             shared: Arc::new(Shared {
-                database,
+                file,
                 pending: Pending::default(),
-                state: Mutex::new(state),
+                state: Mutex::new(state.ok_or(EmbeddedError::Version)?),
                 changed: Notify::new(),
             }),
         })
@@ -194,13 +200,7 @@ impl EmbeddedQueue {
 
     /// Waits until all messages are completed or set aside: what a worker that is to end runs until.
     pub async fn drained(&self) {
-        loop {
-            let changed = self.shared.changed.notified();
-            if self.is_empty() {
-                return;
-            }
-            changed.await;
-        }
+        until_so(&self.shared.changed, || self.is_empty()).await;
     }
 
     /// The result kept under a key.
@@ -259,7 +259,10 @@ impl EmbeddedQueue {
         read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, EmbeddedError> {
         let shared = Arc::clone(&self.shared);
-        let read = spawn_blocking(move || Ok(read(&shared.database.begin_read()?)?));
+        let read = spawn_blocking(move || {
+            let read = |database: &Database| read(&database.begin_read()?);
+            Ok(shared.file.with(read)?)
+        });
         read.await.unwrap_or(Err(EmbeddedError::Stopped))
     }
 }
@@ -303,105 +306,6 @@ impl Shared {
             }
         }
         Ok(deliveries)
-    }
-}
-
-impl Queue for EmbeddedQueue {
-    type Receipt = LocalReceipt;
-    type Error = EmbeddedError;
-
-    async fn receive(
-        &self,
-        max: usize,
-        visibility: Duration,
-    ) -> Result<Vec<Delivery<LocalReceipt>>, EmbeddedError> {
-        loop {
-            let changed = self.shared.changed.notified();
-            let (ready, next_change) = {
-                let state = self.shared.state.lock();
-                let ready = state.line.is_ready(Instant::now(), state.end);
-                (ready, state.line.next_change())
-            };
-            if ready {
-                let shared = Arc::clone(&self.shared);
-                let write = self
-                    .shared
-                    .write(move |tables| shared.take(tables, max.max(1), visibility));
-                let deliveries = write.await?;
-                if !deliveries.is_empty() {
-                    return Ok(deliveries);
-                }
-            } else {
-                until(next_change, changed).await;
-            }
-        }
-    }
-
-    async fn extend(
-        &self,
-        receipt: &LocalReceipt,
-        visibility: Duration,
-    ) -> Result<(), EmbeddedError> {
-        let mut state = self.shared.state.lock();
-        Ok(state.line.extend(*receipt, Instant::now(), visibility)?)
-    }
-
-    async fn complete(&self, receipt: LocalReceipt) -> Result<(), EmbeddedError> {
-        self.shared.state.lock().line.check(receipt)?;
-        // Dropped in between, the lease runs out, and what it was of is found to be gone.
-        let id = receipt.id;
-        self.shared.write(move |tables| tables.remove(id)).await?;
-        Ok(self.shared.state.lock().line.end(receipt)?)
-    }
-
-    async fn give_back(
-        &self,
-        receipt: LocalReceipt,
-        after: Duration,
-        counted: bool,
-    ) -> Result<(), EmbeddedError> {
-        if !counted {
-            self.shared.state.lock().line.check(receipt)?;
-            let id = receipt.id;
-            self.shared.write(move |tables| tables.uncount(id)).await?;
-        }
-        let mut state = self.shared.state.lock();
-        state.line.give_back(receipt, Instant::now(), after)?;
-        drop(state);
-        self.shared.changed.notify_waiters();
-        Ok(())
-    }
-
-    async fn dead_letter(
-        &self,
-        receipt: LocalReceipt,
-        message: Message,
-        why: DeadLetter,
-    ) -> Result<(), EmbeddedError> {
-        self.shared.state.lock().line.check(receipt)?;
-        let write = self.shared.write(move |tables| {
-            tables.set_aside(&message, &why)?;
-            tables.remove(receipt.id)
-        });
-        write.await?;
-        Ok(self.shared.state.lock().line.end(receipt)?)
-    }
-}
-
-impl Results for EmbeddedQueue {
-    type Error = EmbeddedError;
-
-    async fn has(&self, key: &str) -> Result<bool, EmbeddedError> {
-        let key = key.to_owned();
-        self.read(move |read| tables::has_result(read, &key)).await
-    }
-
-    async fn put(&self, key: &str, result: Bytes) -> Result<(), EmbeddedError> {
-        let key = key.to_owned();
-        let write = self
-            .shared
-            .write(move |tables| tables.put_result(&key, &result));
-        write.await
     }
 }
 
