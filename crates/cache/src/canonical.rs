@@ -5,15 +5,19 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-/// Adds a JSON text to a digest; `None` where it is none. Numbers go in as they are written: as numbers, large ones
+/// Deeper than requests are. Each level is read once more than the one around it, so the depth is what it costs.
+const DEEPEST: u32 = 32;
+
+/// Adds a JSON text to a digest; `None` where it is none, or nested too deeply. Numbers go in as they are written: as numbers, large ones
 /// would be rounded, and different requests would be the same.
 pub(crate) fn digest(json: &str, digest: &mut Sha256) -> Option<()> {
     let json: &RawValue = serde_json::from_str(json).ok()?;
-    value(json, digest)
+    value(json, DEEPEST, digest)
 }
 
 /// Each kind of value has a first byte of its own, and what has parts says how many.
-fn value(json: &RawValue, digest: &mut Sha256) -> Option<()> {
+fn value(json: &RawValue, deepest: u32, digest: &mut Sha256) -> Option<()> {
+    let deepest = deepest.checked_sub(1)?;
     let text = json.get();
     match text.as_bytes().first()? {
         first @ b'{' => {
@@ -21,7 +25,7 @@ fn value(json: &RawValue, digest: &mut Sha256) -> Option<()> {
             begin(*first, members.len(), digest);
             members.into_iter().try_for_each(|(name, member)| {
                 string(&name, digest);
-                value(member, digest)
+                value(member, deepest, digest)
             })
         }
         first @ b'[' => {
@@ -29,7 +33,7 @@ fn value(json: &RawValue, digest: &mut Sha256) -> Option<()> {
             begin(*first, elements.len(), digest);
             elements
                 .into_iter()
-                .try_for_each(|element| value(element, digest))
+                .try_for_each(|element| value(element, deepest, digest))
         }
         b'"' => {
             string(&serde_json::from_str::<String>(text).ok()?, digest);
