@@ -8,4 +8,5 @@ mod canary;
 mod commit_point;
 mod faults;
 mod local;
+mod readme;
 mod streams;

@@ -1,7 +1,9 @@
+use tokio::time::Duration;
 use tower::layer::util::Identity;
 use tower_bedrock_breaker::CircuitBreakerLayer;
 use tower_bedrock_cloudwatch::{Metrics, MetricsLayer, Trace, TraceLayer};
 use tower_bedrock_core::{BoxError, Target};
+use tower_bedrock_fallback::{Chain, FallbackLayer, InvalidChain};
 use tower_bedrock_quota::{Limiter, QuotaLayer};
 use tower_bedrock_retry::{Policy, RetryLayer};
 use tower_layer::Layer;
@@ -15,13 +17,13 @@ use crate::{
 ///
 /// ```
 /// use tower::{Layer, ServiceExt};
-/// use tower_bedrock::{HasCompletion, StandardStack, fallback::{Alternative, Chain, FallbackLayer}};
+/// use tower_bedrock::{HasCompletion, StandardStack, fallback::{Alternative, Chain}};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 /// let chain = Chain::new("us.anthropic.claude-sonnet-4-20250514-v1:0".parse()?)
 ///     .or(Alternative::model("us.amazon.nova-pro-v1:0".parse()?));
-/// let stack = StandardStack::new()?.with_fallback(FallbackLayer::new([chain])?);
+/// let stack = StandardStack::new()?.with_chains([chain])?;
 ///
 /// // Around the simulator here; in an application, around a `BedrockService`.
 /// # let simulator = bedrock_sim::Simulator::default();
@@ -122,8 +124,32 @@ impl StandardStack {
     }
 }
 
+/// How long a hop may make a call wait before the next is asked: longer than a quota's hiccup, shorter than
+/// anybody's patience.
+const LATENCY_BUDGET: Duration = Duration::from_secs(2);
+
+impl<F, R> StandardStack<F, R> {
+    /// Puts a fallback layer with these chains into its slot. Before a hop is called, the circuit breaker and the quota
+    /// that are in their slots now are asked: one that would be turned away, or would wait for more than two
+    /// seconds, is left to the last. So this comes after [`with_breaker`](Self::with_breaker) and
+    /// [`with_quota`](Self::with_quota).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidChain`] names the first chain that cannot be right, and why.
+    pub fn with_chains(
+        self,
+        chains: impl IntoIterator<Item = Chain>,
+    ) -> Result<StandardStack<FallbackLayer, R>, InvalidChain> {
+        let headroom = (self.breaker.handle(), self.quota.limiter().clone());
+        let fallback = FallbackLayer::new(chains)?.skip_without_headroom(headroom, LATENCY_BUDGET);
+        Ok(self.with_fallback(fallback))
+    }
+}
+
 impl<F, R, B, Q> StandardStack<F, R, B, Q> {
-    /// Puts a fallback layer into its slot.
+    /// Puts a fallback layer into its slot: one of [`with_chains`](StandardStack::with_chains), or with a rewrite, a last
+    /// resort or a forecast of your own.
     #[must_use]
     pub fn with_fallback<L>(self, fallback: L) -> StandardStack<L, R, B, Q> {
         let Self {

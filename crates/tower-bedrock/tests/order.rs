@@ -18,6 +18,8 @@ use tower_bedrock::{
 
 const CLAUDE: &str = "us.anthropic.claude-sonnet-4-20250514-v1:0";
 const NOVA: &str = "us.amazon.nova-pro-v1:0";
+const NOVA_LITE: &str = "us.amazon.nova-lite-v1:0";
+const NOVA_MICRO: &str = "us.amazon.nova-micro-v1:0";
 
 fn call(model: &str) -> Invocation<Prompt> {
     let mut input = Input::default();
@@ -206,6 +208,44 @@ async fn a_retry_after_beyond_the_deadline_goes_to_the_fallback_at_once() {
     assert_eq!(
         answer.history().unwrap().failed_hops[0].fault.kind(),
         FaultKind::Overloaded
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_asks_the_quota_and_the_breaker_before_it_lets_a_call_wait() {
+    let simulator = failing(FaultName::Internal);
+    let limits = LimitTable::new().with(
+        QuotaPattern::model("amazon.nova-pro-*"),
+        Limits::new().with_requests_per_minute(1),
+    );
+    let chain = |from: &str, to: &str| {
+        Chain::new(from.parse().unwrap()).or(Alternative::model(to.parse().unwrap()))
+    };
+    let stack = StandardStack::new()
+        .unwrap()
+        .without_retry()
+        .with_quota(QuotaLayer::with_limits(limits).unwrap())
+        .with_chains([chain(NOVA, NOVA_LITE), chain(CLAUDE, NOVA_MICRO)])
+        .unwrap();
+    let service = stack.layer(simulator.service());
+    let start = Instant::now();
+    for _ in 0..2 {
+        send(&service, call(NOVA)).await.unwrap();
+    }
+    // The first one's quota is used up for a minute.
+    assert_eq!(
+        (calls(&simulator, NOVA), calls(&simulator, NOVA_LITE)),
+        (1, 1)
+    );
+    assert!(start.elapsed() < Duration::from_secs(20));
+
+    for _ in 0..10 {
+        send(&service, call(CLAUDE)).await.unwrap();
+    }
+    // Its breaker opens with the fifth failure.
+    assert_eq!(
+        (calls(&simulator, CLAUDE), calls(&simulator, NOVA_MICRO)),
+        (5, 10)
     );
 }
 

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 use tokio::time::Duration;
 use tower_bedrock_core::{BoxError, ServiceTier};
-use tower_bedrock_fallback::{Alternative, Chain, FallbackLayer};
+use tower_bedrock_fallback::{Alternative, Chain};
 
 /// One `[[fallback]]`: the alternatives to a model.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -32,20 +32,8 @@ pub struct AlternativeConfig {
     pub service_tier: Option<String>,
 }
 
-/// How long a hop may make a call wait before the next is asked: longer than a quota's hiccup, shorter than
-/// anybody's patience.
-pub(super) const LATENCY_BUDGET: Duration = Duration::from_secs(2);
-
-pub(super) fn build(chains: &[FallbackConfig]) -> Result<FallbackLayer, BoxError> {
-    let chains = chains
-        .iter()
-        .map(FallbackConfig::build)
-        .collect::<Result<Vec<_>, _>>()?;
-    Ok(FallbackLayer::new(chains)?)
-}
-
 impl FallbackConfig {
-    fn build(&self) -> Result<Chain, BoxError> {
+    pub(super) fn build(&self) -> Result<Chain, BoxError> {
         let mut chain = match &self.model {
             Some(model) => Chain::new(model.parse()?),
             None => Chain::for_any_model(),

@@ -186,20 +186,21 @@ impl StackConfig {
             None => quota::build(&self.quota, &self.shares, quota_metrics.clone())
                 .map_err(InvalidSection::of("[quota]"))?,
         };
-        let headroom = (breaker.handle(), quota.limiter().clone());
-        let fallback = fallback::build(&self.fallback)
-            .map_err(InvalidSection::of("[fallback]"))?
-            .skip_without_headroom(headroom, fallback::LATENCY_BUDGET);
+        let chains = self.fallback.iter().map(FallbackConfig::build);
+        let chains: Vec<_> = chains
+            .collect::<Result<_, _>>()
+            .map_err(InvalidSection::of("[fallback]"))?;
         let (attempt, request) = self
             .timeout
             .build()
             .map_err(InvalidSection::of("timeout"))?;
         let stack = StandardStack::new().map_err(InvalidSection::of("defaults"))?;
         let stack = stack
-            .with_fallback(fallback)
             .with_retry(retry)
             .with_breaker(breaker)
             .with_quota(quota)
+            .with_chains(chains)
+            .map_err(InvalidSection::of("[fallback]"))?
             .with_quota_metrics(quota_metrics)
             .with_attempt_timeout(attempt)
             .with_request_timeout(request);
