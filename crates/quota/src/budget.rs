@@ -3,8 +3,9 @@ use tower_bedrock_core::FaultKind;
 use crate::{
     Limit, Limits, Reason,
     attempt::{Answered, AttemptTimes},
+    config::Config,
     day::DayState,
-    meter::{Meter, Ticket},
+    meter::{Meter, Rules, Ticket},
     queue::Load,
     time::Time,
 };
@@ -105,8 +106,13 @@ const MINUTE: u64 = 60_000_000_000;
 const LEAST_WAIT: u64 = 1_000_000;
 
 impl Budget {
-    pub(crate) fn new(limits: &Limits, learns: bool) -> Self {
-        let meter = |declared| Meter::new(declared, limits.window(), MINUTE, learns);
+    pub(crate) fn new(limits: &Limits, config: &Config) -> Self {
+        let rules = Rules {
+            period: MINUTE,
+            delay_variation: config.delay_variation_alone(),
+            learns: config.learns,
+        };
+        let meter = |declared| Meter::new(declared, limits.window(), rules);
         Self {
             now: Time::ZERO,
             requests: meter(limits.requests_per_minute()),

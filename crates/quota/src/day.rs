@@ -4,10 +4,11 @@ use std::sync::{
 };
 
 use crate::{
+    config::Config,
     key::Key,
-    meter::Meter,
+    meter::{Meter, Rules},
     sync::{Mutex, MutexGuard},
-    time::Time,
+    time::{Time, nanos},
     window::Window,
 };
 
@@ -47,14 +48,19 @@ const LONGEST_HOLD: u64 = 3_600 * SECOND;
 const BETWEEN_PROBES: u64 = 10 * SECOND;
 
 impl Day {
-    pub(crate) fn new(declared: Option<(u64, Window)>, learns: bool) -> Self {
+    pub(crate) fn new(declared: Option<(u64, Window)>, config: &Config) -> Self {
         let (limit, window) = declared.unzip();
+        let rules = Rules {
+            period: DAY,
+            delay_variation: nanos(config.delay_variation),
+            // A day's limit is not learnt by its rate: a throttle holds calls instead.
+            learns: false,
+        };
         Self {
             active: AtomicBool::new(limit.is_some()),
-            learns,
+            learns: config.learns,
             state: Mutex::new(DayState {
-                // A day's limit is not learnt by its rate: a throttle holds calls instead.
-                meter: Meter::new(limit, window.unwrap_or_default(), DAY, false),
+                meter: Meter::new(limit, window.unwrap_or_default(), rules),
                 hold: None,
                 blocked: Vec::new(),
             }),

@@ -64,7 +64,9 @@
 //!
 //! AWS does not document the shape of Bedrock's minute. The default, [`Window::Sliding`], never lets through
 //! more than the limit in any sixty seconds, which is within the limit in every other shape too. What another
-//! one would buy is told at [`Window`].
+//! one would buy is told at [`Window`]. A call counts at Bedrock from its arrival, which is not always equally
+//! late: what was used counts here a little longer
+//! ([`delay_variation`](LimiterBuilder::delay_variation)).
 //!
 //! # Quotas belong to the account
 //!

@@ -90,10 +90,10 @@ impl Registry {
             Some(day) => Arc::clone(day),
             None => Arc::new(Day::new(
                 rest.table.tokens_per_day(target.region().as_str()),
-                config.learns,
+                config,
             )),
         };
-        (State::new(Budget::new(&limits, config.learns)), day)
+        (State::new(Budget::new(&limits, config)), day)
     }
 
     /// What is known of a model, where it has been called.
@@ -136,7 +136,7 @@ impl Registry {
             Some(day) => Some(Arc::clone(day)),
             None if rest.days.len() < config.max_keys => {
                 let declared = rest.table.tokens_per_day(name.region().as_str());
-                let day = Arc::new(Day::new(declared, config.learns));
+                let day = Arc::new(Day::new(declared, config));
                 rest.days.insert(name.region().clone(), Arc::clone(&day));
                 Some(day)
             }
@@ -159,7 +159,7 @@ impl Registry {
             .fleet
             .as_ref()
             .map_or(limits, |_| limits.with_window(Window::Sliding));
-        let budget = Budget::new(&limits, config.learns);
+        let budget = Budget::new(&limits, config);
         let key = Key::new(name, config, model, day, State::new(budget));
         #[cfg(feature = "redis")]
         if let Some(fleet) = &config.fleet {

@@ -196,6 +196,7 @@ async fn walk(steps: Vec<Step>, learn: bool) {
     let limiter = Limiter::builder()
         .limits(limits(Window::Sliding, 20, 10_000))
         .estimate(AsDeclared)
+        .delay_variation(Duration::ZERO)
         .learn(learn)
         .build()
         .unwrap();

@@ -15,8 +15,8 @@ use tower_bedrock_core::{
     Invocation, Observers, Outcome, Priority, Target, TokenUsage,
 };
 use tower_bedrock_quota::{
-    CountTokens, Exhausted, Limit, LimitTable, Limiter, Limits, Observe, QuotaKey, QuotaLayer,
-    QuotaPattern, Reason, RightSizing,
+    CountTokens, Exhausted, Limit, LimitTable, Limiter, LimiterBuilder, Limits, Observe, QuotaKey,
+    QuotaLayer, QuotaPattern, Reason, RightSizing,
 };
 use tower_test::mock;
 
@@ -41,15 +41,23 @@ fn usage(input: u64, output: u64) -> TokenUsage {
     }
 }
 
+/// Calls reach a mock at once, so that times are exact.
+fn builder(limits: LimitTable) -> LimiterBuilder {
+    Limiter::builder()
+        .limits(limits)
+        .delay_variation(Duration::ZERO)
+}
+
 fn limited(limits: Limits) -> Limiter {
-    Limiter::new(LimitTable::new().with(QuotaPattern::any(), limits)).unwrap()
+    builder(LimitTable::new().with(QuotaPattern::any(), limits))
+        .build()
+        .unwrap()
 }
 
 /// One request a minute, and patience for a day.
 fn patient() -> Limiter {
     let limits = Limits::new().with_requests_per_minute(1);
-    Limiter::builder()
-        .limits(LimitTable::new().with(QuotaPattern::any(), limits))
+    builder(LimitTable::new().with(QuotaPattern::any(), limits))
         .max_wait(MINUTE * 24 * 60)
         .build()
         .unwrap()
@@ -450,8 +458,7 @@ async fn models_routes_regions_and_the_reserved_tier_have_quotas_of_their_own() 
 
 #[tokio::test(start_paused = true)]
 async fn a_days_tokens_are_shared_by_the_models_of_a_region() {
-    let limiter = Limiter::builder()
-        .limits(LimitTable::new().with_tokens_per_day("us-*", 1_000))
+    let limiter = builder(LimitTable::new().with_tokens_per_day("us-*", 1_000))
         .max_wait(MINUTE * 24 * 60)
         .build()
         .unwrap();
@@ -548,11 +555,8 @@ async fn observers_are_told_of_waits_refusals_and_costs() {
         }
     }
     let log = Log::default();
-    let limiter = Limiter::builder()
-        .limits(LimitTable::new().with(
-            QuotaPattern::any(),
-            Limits::new().with_tokens_per_minute(100),
-        ))
+    let limits = Limits::new().with_tokens_per_minute(100);
+    let limiter = builder(LimitTable::new().with(QuotaPattern::any(), limits))
         .observe(log.clone())
         .build()
         .unwrap();

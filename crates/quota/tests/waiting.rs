@@ -38,7 +38,11 @@ fn table(limits: Limits) -> LimitTable {
 }
 
 fn builder(limits: Limits) -> LimiterBuilder {
-    Limiter::builder().limits(table(limits)).max_wait(DAY)
+    // Times are exact.
+    Limiter::builder()
+        .limits(table(limits))
+        .delay_variation(Duration::ZERO)
+        .max_wait(DAY)
 }
 
 fn bucket(tokens: u64) -> Limits {
@@ -321,6 +325,31 @@ async fn the_queue_is_bounded_and_a_flood_cannot_fill_it() {
     assert_eq!(waited(flood.remove(0)).await, 240);
 }
 
+/// Bedrock hears of a call later than the limiter, and of the next one perhaps sooner.
+#[tokio::test(start_paused = true)]
+async fn a_use_counts_for_longer_by_as_much_as_calls_may_be_late() {
+    let limits = || table(Limits::new().with_tokens_per_minute(100));
+    for (builder, millis) in [
+        (Limiter::builder(), 60_250),
+        (
+            Limiter::builder().delay_variation(Duration::from_secs(1)),
+            61_000,
+        ),
+        (Limiter::builder().delay_variation(Duration::ZERO), 60_000),
+    ] {
+        let limiter = builder.limits(limits()).build().unwrap();
+        drop(take_all(&limiter, 100));
+        let asked = Instant::now();
+        let context = Context::new();
+        limiter
+            .reserve(&target(), &tokens(100), &context)
+            .await
+            .unwrap()
+            .sent();
+        assert_eq!(asked.elapsed(), Duration::from_millis(millis));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn forecasts_come_true() {
     // Each of these waits as long as was forecast when it came, and headroom says the same.
@@ -559,6 +588,10 @@ async fn settings_out_of_range_are_named() {
         (
             Limiter::builder().max_wait(DAY * 2),
             "max_wait is 172800: expected 0 to 86400",
+        ),
+        (
+            Limiter::builder().delay_variation(DAY),
+            "delay_variation is 86400: expected 0 to 10",
         ),
         (
             Limiter::builder().min_attempt_time(DAY * 2),

@@ -1,4 +1,4 @@
-use super::{Reading, Share};
+use super::{Reading, Rules, Share};
 use crate::{
     learn::Learned,
     time::Time,
@@ -19,10 +19,10 @@ pub(crate) struct Declared {
 }
 
 impl Declared {
-    pub(crate) fn new(declared: u64, window: Window, period: u64) -> Self {
+    pub(crate) fn new(declared: u64, window: Window, rules: Rules) -> Self {
         Self {
-            period,
-            tally: Tally::new(window, period),
+            period: rules.period,
+            tally: Tally::new(window, rules.period, rules.delay_variation),
             declared,
             limit: declared,
             learned: None,
@@ -97,7 +97,7 @@ impl Declared {
 
     #[inline]
     pub(crate) fn charge(&mut self, now: Time, amount: u64) -> u64 {
-        self.tally.charge(now, amount)
+        self.tally.charge(now, amount, self.limit)
     }
 
     #[inline]

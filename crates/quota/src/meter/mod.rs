@@ -14,13 +14,22 @@ use crate::{time::Time, window::Window};
 /// One limit of one quota.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
-    period: u64,
-    learns: bool,
+    rules: Rules,
     /// Counts the windows there have been, so that nothing is given back to one it was not charged to.
     generation: u32,
     /// What a limit has of its fleet before it has asked; `None` where there is no fleet.
     joins: Option<Share>,
     kind: Kind,
+}
+
+/// What it is kept by, whatever is declared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// In nanoseconds.
+    pub(crate) period: u64,
+    /// The longest that one call may be on its way to the service beyond another, in nanoseconds.
+    pub(crate) delay_variation: u64,
+    pub(crate) learns: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -57,15 +66,14 @@ pub(crate) struct Reading {
 }
 
 impl Meter {
-    pub(crate) fn new(declared: Option<u64>, window: Window, period: u64, learns: bool) -> Self {
+    pub(crate) fn new(declared: Option<u64>, window: Window, rules: Rules) -> Self {
         Self {
-            period,
-            learns,
+            rules,
             generation: 0,
             joins: None,
             kind: match declared {
-                Some(declared) => Kind::Declared(Declared::new(declared, window, period)),
-                None => Kind::Unknown(Unknown::new(period)),
+                Some(declared) => Kind::Declared(Declared::new(declared, window, rules)),
+                None => Kind::Unknown(Unknown::new(rules.period)),
             },
         }
     }
@@ -79,7 +87,7 @@ impl Meter {
             (Kind::Unknown(_), None) => {}
             _ => {
                 let in_use = self.reading();
-                let mut next = Self::new(declared, window, self.period, self.learns);
+                let mut next = Self::new(declared, window, self.rules);
                 next.generation = self.generation.wrapping_add(1);
                 next.joins = self.joins.clone();
                 if let (Kind::Declared(meter), Some(share)) = (&mut next.kind, &next.joins) {
@@ -241,7 +249,7 @@ impl Meter {
 
     /// Bedrock throttled a call for this limit that was sent at `sent`, and that is charged here still.
     pub(crate) fn throttled(&mut self, amount: u64, sent: Time, now: Time) {
-        if self.learns {
+        if self.rules.learns {
             match &mut self.kind {
                 Kind::Declared(meter) => meter.throttled(amount, sent, now),
                 Kind::Unknown(meter) => meter.throttled(amount, sent, now),

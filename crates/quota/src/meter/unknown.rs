@@ -88,7 +88,7 @@ impl Unknown {
         };
         let room = pace.level().saturating_sub(pace.bucket.used());
         let counted = amount.min(room);
-        pace.bucket.charge(counted);
+        pace.bucket.charge(now, counted, pace.drain());
         amount - counted
     }
 
@@ -120,19 +120,20 @@ impl Unknown {
                 let from = pace.learned.level();
                 pace.learned.throttled(from, amount, sent, now);
                 // It used nothing and is refunded; but it went at this pace, and so does the next.
-                pace.bucket.charge(amount.min(pace.level()));
+                pace.bucket
+                    .charge(now, amount.min(pace.level()), pace.drain());
             }
             None => {
                 let rate = self.rate.per(self.period, now);
                 let has_held = self.began.is_some_and(|began| now.since(began) > A_WHILE);
                 let learned = Learned::first(rate, has_held, amount, self.period, now);
                 let mut pace = Pace {
-                    bucket: Bucket::new(self.period * FINE),
+                    bucket: Bucket::new(self.period * FINE, 0),
                     learned,
                 };
                 pace.bucket.advance(now, 1);
                 // A limit that has just been met leaves no slack.
-                pace.bucket.charge(pace.slack());
+                pace.bucket.charge(now, pace.slack(), pace.drain());
                 self.pace = Some(pace);
             }
         }

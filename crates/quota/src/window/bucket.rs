@@ -6,18 +6,25 @@ use crate::time::Time;
 /// What is given back leaves the bucket at once; an overshoot goes in on top, over the brim if need be.
 /// That is Bedrock's "replenished" read to the letter: the room that draining made since the charge is
 /// not asked back.
+///
+/// A bucket that others keep may hear of a use `delay` later than of the next one. So what goes into one that
+/// has drained, or would have in that time, begins to drain so much later; while there is more in it, a
+/// delay neither fills nor drains it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bucket {
     period: u64,
+    delay: u64,
     /// Tokens times the period, so that draining by the nanosecond needs no division.
     content: u128,
+    /// How far it has drained; after a use that may come late, a moment yet to come.
     drained_at: Time,
 }
 
 impl Bucket {
-    pub(crate) const fn new(period: u64) -> Self {
+    pub(crate) const fn new(period: u64, delay: u64) -> Self {
         Self {
             period,
+            delay,
             content: 0,
             drained_at: Time::ZERO,
         }
@@ -42,7 +49,10 @@ impl Bucket {
         self.drained_at = self.drained_at.max(now);
     }
 
-    pub(crate) const fn charge(&mut self, amount: u64) {
+    pub(crate) fn charge(&mut self, now: Time, amount: u64, limit: u64) {
+        if self.content <= u128::from(limit) * u128::from(self.delay) {
+            self.drained_at = self.drained_at.max(now.plus(self.delay));
+        }
         self.content = self.content.saturating_add(self.scaled(amount));
     }
 
@@ -53,8 +63,13 @@ impl Bucket {
     pub(crate) fn ready_at(&self, now: Time, amount: u64, limit: u64, brim: u64) -> Time {
         let wanted = self.content.saturating_add(self.scaled(amount));
         let missing = wanted.saturating_sub(self.scaled(brim));
+        if missing == 0 {
+            return now;
+        }
         let nanos = missing.div_ceil(u128::from(limit));
-        now.plus(u64::try_from(nanos).unwrap_or(u64::MAX))
+        self.drained_at
+            .max(now)
+            .plus(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     const fn scaled(&self, amount: u64) -> u128 {

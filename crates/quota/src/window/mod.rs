@@ -49,12 +49,14 @@ enum Shape {
 }
 
 impl Tally {
-    pub(crate) fn new(window: Window, period: u64) -> Self {
+    /// Of two uses the service may hear of the first by `delay` nanoseconds later than of the second: it counts for
+    /// so much longer. A fixed cycle does not turn with the service's to that exactness in any case.
+    pub(crate) fn new(window: Window, period: u64, delay: u64) -> Self {
         Self {
             shape: match window {
-                Window::Sliding => Shape::Sliding(Sliding::new(period)),
+                Window::Sliding => Shape::Sliding(Sliding::new(period.saturating_add(delay))),
                 Window::Fixed => Shape::Fixed(Fixed::new(period)),
-                Window::Bucket => Shape::Bucket(Bucket::new(period)),
+                Window::Bucket => Shape::Bucket(Bucket::new(period, delay)),
             },
             held: 0,
         }
@@ -135,12 +137,12 @@ impl Tally {
 
     /// Charges `amount` and answers where it went, for [`give_back`](Self::give_back).
     #[inline]
-    pub(crate) fn charge(&mut self, now: Time, amount: u64) -> u64 {
+    pub(crate) fn charge(&mut self, now: Time, amount: u64, limit: u64) -> u64 {
         match &mut self.shape {
             Shape::Sliding(tally) => tally.charge(now, amount),
             Shape::Fixed(tally) => tally.charge(amount),
             Shape::Bucket(tally) => {
-                tally.charge(amount);
+                tally.charge(now, amount, limit);
                 0
             }
         }
@@ -162,7 +164,7 @@ impl Tally {
         match &mut self.shape {
             Shape::Sliding(tally) => tally.owe(now, amount, free),
             Shape::Fixed(tally) => tally.owe(amount, free),
-            Shape::Bucket(tally) => tally.charge(amount),
+            Shape::Bucket(tally) => tally.charge(now, amount, limit),
         }
     }
 

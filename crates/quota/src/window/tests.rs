@@ -193,7 +193,7 @@ proptest! {
         let period = i128::from(PERIOD);
         let full = i128::from(LIMIT) * period;
         let mut there = full;
-        let mut tally = Bucket::new(PERIOD);
+        let mut tally = Bucket::new(PERIOD, 0);
         let mut charges = Vec::new();
         let mut now = 0;
         for op in ops {
@@ -205,7 +205,7 @@ proptest! {
                     let fits = tally.fits(amount, LIMIT);
                     prop_assert_eq!(fits, wanted <= there);
                     if fits {
-                        tally.charge(amount);
+                        tally.charge(time, amount, LIMIT);
                         there -= wanted;
                         charges.push(amount);
                     } else {
@@ -225,7 +225,7 @@ proptest! {
                     }
                 }
                 Op::Owe(amount) => {
-                    tally.charge(amount);
+                    tally.charge(time, amount, LIMIT);
                     there -= i128::from(amount) * period;
                 }
                 Op::Wait(nanos) => {
@@ -237,19 +237,24 @@ proptest! {
     }
 }
 
+/// Numbers below a bound, the same each time.
+fn numbers() -> impl FnMut(u64) -> u64 {
+    let mut random = 1_u64;
+    move |below| {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (random >> 33) % below
+    }
+}
+
 /// A schedule that the sliding window lets through overfills neither a bucket nor a cycle, wherever that
 /// one starts; so `Sliding` is the default.
 #[test]
 fn sliding_is_safe_against_the_other_shapes() {
     let mut sliding = Sliding::new(PERIOD);
-    let mut bucket = Bucket::new(PERIOD);
-    let mut random = 1_u64;
-    let mut draw = move |below: u64| {
-        random = random
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        (random >> 33) % below
-    };
+    let mut bucket = Bucket::new(PERIOD, 0);
+    let mut draw = numbers();
     let mut charges = Vec::new();
     let mut now = 0;
     for _ in 0..20_000 {
@@ -261,7 +266,7 @@ fn sliding_is_safe_against_the_other_shapes() {
         if sliding.fits(amount, LIMIT) {
             sliding.charge(time, amount);
             assert!(bucket.fits(amount, LIMIT));
-            bucket.charge(amount);
+            bucket.charge(time, amount, LIMIT);
             charges.push((now, amount));
         }
     }
@@ -291,21 +296,87 @@ fn steady_traffic_gets_the_whole_limit_but_for_a_slot() {
     assert!(let_through <= 60 * LIMIT, "{let_through}");
 }
 
+/// Uses let through by one tally that come to another, of the same shape, up to `late` later: how many it has
+/// no room for.
+fn overfills(window: Window, allowed: u64, late: u64) -> usize {
+    let mut draw = numbers();
+    let mut mirror = Tally::new(window, PERIOD, allowed);
+    let mut arrivals = Vec::new();
+    let mut now = Time::ZERO;
+    for _ in 0..5_000 {
+        // Now and then all is quiet, and what follows finds it empty.
+        let pause = if draw(100) == 0 { 2 * PERIOD } else { 0 };
+        now = now.plus(pause + draw(PERIOD / 100));
+        let amount = draw(LIMIT / 10);
+        mirror.advance(now, LIMIT);
+        now = mirror.ready_at(now, amount, LIMIT);
+        mirror.advance(now, LIMIT);
+        assert!(mirror.fits(amount, LIMIT), "{window:?}");
+        mirror.charge(now, amount, LIMIT);
+        arrivals.push((now.plus(draw(late + 1)), amount));
+    }
+    arrivals.sort_unstable();
+    let within = |from: usize, until: Time| {
+        let past = arrivals[..=from].iter().rev();
+        let inside = past.take_while(|(at, _)| at.plus(PERIOD) > until);
+        inside.map(|(_, amount)| amount).sum::<u64>()
+    };
+    let mut bucket = Bucket::new(PERIOD, 0);
+    let overfills = arrivals.iter().enumerate().filter(|(i, (at, amount))| {
+        if window == Window::Sliding {
+            return within(*i, *at) > LIMIT;
+        }
+        bucket.advance(*at, LIMIT);
+        let fits = bucket.fits(*amount, LIMIT);
+        if fits {
+            bucket.charge(*at, *amount, LIMIT);
+        }
+        !fits
+    });
+    overfills.count()
+}
+
+#[test]
+fn what_arrives_late_overfills_nothing_where_that_is_allowed_for() {
+    const LATE: u64 = PERIOD / 240;
+    for window in [Window::Sliding, Window::Bucket] {
+        assert_eq!(overfills(window, 0, 0), 0, "{window:?}");
+        assert!(overfills(window, 0, LATE) > 10, "{window:?}");
+        assert_eq!(overfills(window, LATE, LATE), 0, "{window:?}");
+    }
+}
+
+/// What a delay costs a bucket is patience after a pause, and nothing while it is in use.
+#[test]
+fn a_bucket_in_use_drains_no_slower_for_what_may_come_late() {
+    let mut tally = Bucket::new(PERIOD, PERIOD / 240);
+    let mut let_through = 0;
+    for step in 0..60 * 1_000 {
+        let now = Time::from_nanos(step * PERIOD / 1_000);
+        tally.advance(now, LIMIT);
+        while tally.fits(7, LIMIT) {
+            tally.charge(now, 7, LIMIT);
+            let_through += 7;
+        }
+    }
+    assert!(let_through >= 61 * LIMIT - LIMIT / 60, "{let_through}");
+}
+
 #[test]
 fn huge_amounts_and_the_end_of_time_overflow_nothing() {
     let end = Time::from_nanos(u64::MAX);
     for window in [Window::Sliding, Window::Fixed, Window::Bucket] {
-        for limit in [1, crate::Limits::MAX] {
-            let mut tally = Tally::new(window, PERIOD);
+        for (limit, delay) in [(1, 0), (crate::Limits::MAX, 0), (1, u64::MAX)] {
+            let mut tally = Tally::new(window, PERIOD, delay);
             tally.advance(Time::ZERO, limit);
-            let slot = tally.charge(Time::ZERO, u64::MAX);
+            let slot = tally.charge(Time::ZERO, u64::MAX, limit);
             tally.owe(Time::ZERO, u64::MAX, limit);
             tally.owe(Time::ZERO, u64::MAX, limit);
             assert!(!tally.fits(1, limit));
             assert!(tally.ready_at(Time::ZERO, u64::MAX, limit) > Time::ZERO);
             tally.advance(end, limit);
             let _ = (tally.used(limit), tally.debt(limit));
-            tally.charge(end, u64::MAX);
+            tally.charge(end, u64::MAX, limit);
             tally.give_back(slot, u64::MAX);
             tally.advance(Time::ZERO, limit);
         }
@@ -338,7 +409,7 @@ proptest! {
     /// Calls that are let through and not sent yet keep debts waiting; they make nobody forget them.
     #[test]
     fn a_debt_behind_a_held_call_is_not_forgotten(ops in prop::collection::vec(held_op(), 1..60)) {
-        let mut tally = Tally::new(Window::Sliding, PERIOD);
+        let mut tally = Tally::new(Window::Sliding, PERIOD, 0);
         let mut ledger = Ledger::default();
         let mut held = Vec::new();
         let mut now = 0;
@@ -353,7 +424,7 @@ proptest! {
                 HeldOp::Send(which) if !held.is_empty() => {
                     let amount = held.swap_remove(which % held.len());
                     tally.release(amount);
-                    tally.charge(time, amount);
+                    tally.charge(time, amount, LIMIT);
                     ledger.charges.push((now, amount));
                 }
                 HeldOp::Drop(which) if !held.is_empty() => {
@@ -364,7 +435,7 @@ proptest! {
                     ledger.overshoots.push((now, amount));
                 }
                 HeldOp::Charge(amount) if tally.fits(amount, LIMIT) => {
-                    tally.charge(time, amount);
+                    tally.charge(time, amount, LIMIT);
                     ledger.charges.push((now, amount));
                     for windows in 1..=6 {
                         let used = ledger.within(windows * PERIOD, now);
@@ -383,8 +454,8 @@ proptest! {
 fn a_debt_that_finds_all_held_waits_for_room() {
     let second = |second: u64| Time::from_nanos(second * 1_000_000_000);
     for earlier in [0, 10] {
-        let mut tally = Tally::new(Window::Sliding, PERIOD);
-        tally.charge(second(0), LIMIT);
+        let mut tally = Tally::new(Window::Sliding, PERIOD, 0);
+        tally.charge(second(0), LIMIT, LIMIT);
         tally.advance(second(60), LIMIT);
         tally.hold(LIMIT);
         tally.owe(second(61), earlier, LIMIT);
