@@ -13,7 +13,7 @@ use tracing::{
 const PROVIDER: &str = "aws.bedrock";
 
 macro_rules! span {
-    ($name:literal, $kind:literal, $target:expr, $demand:expr) => {{
+    ($name:literal, $kind:literal, $target:expr, $demand:expr, $attempt:expr) => {{
         let (target, demand): (&Target, Demand) = ($target, $demand);
         tracing::info_span!(
             $name,
@@ -30,6 +30,7 @@ macro_rules! span {
             cloud.region = %target.region(),
             // The X-Ray annotation; list it among the exporter's indexed attributes.
             model_id = %target.model(),
+            bedrock.attempt = $attempt,
             bedrock.attempts = Empty,
             bedrock.degraded = Empty,
             bedrock.time_to_first_token_ms = Empty,
@@ -39,12 +40,13 @@ macro_rules! span {
 }
 /// A span around what the application asked for.
 pub(crate) fn request_span(target: &Target, demand: Demand) -> Span {
-    span!("bedrock.request", "internal", target, demand)
+    span!("bedrock.request", "internal", target, demand, Empty)
 }
 
-/// A span around one call to Bedrock.
-pub(crate) fn attempt_span(target: &Target, demand: Demand) -> Span {
-    span!("bedrock.attempt", "client", target, demand)
+/// A span around one call to Bedrock; `attempt` is its number where a policy counts them.
+pub(crate) fn attempt_span(target: &Target, demand: Demand, attempt: Option<u32>) -> Span {
+    let attempt = attempt.map(i64::from);
+    span!("bedrock.attempt", "client", target, demand, attempt)
 }
 
 pub(crate) fn record_cost(span: &Span, completion: &Completion) {

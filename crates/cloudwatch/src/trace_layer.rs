@@ -24,8 +24,15 @@ use crate::{
 ///
 /// Like [`MetricsLayer`](crate::MetricsLayer) it stands in a stack twice: [`requests`](Self::requests)
 /// outermost and [`attempts`](Self::attempts) around the leaf. The span of a stream lasts until the stream
-/// ends. A failed attempt leaves one event with the exception's name and the flavour, so that the usual log
-/// queries (`filter @message like /ThrottlingException/`) find it. No body is ever in either.
+/// ends. No body is ever in a span or an event.
+///
+/// # Failed attempts
+///
+/// Each leaves one event, `attempt failed`, with the exception's name, the flavour and the target, so that the usual
+/// log queries (`filter @message like /ThrottlingException/`) find it. A policy that
+/// [counts attempts](tower_bedrock_core::Context::attempt) tells of them itself, as the retry layer does, because it
+/// knows what follows: its events also have the attempt's number, and the delay before the next one. What is told
+/// here then is that a stream broke off, which no policy sees.
 ///
 /// # Clone
 ///
@@ -110,9 +117,10 @@ where
                 traced: None,
             };
         }
+        let attempt = request.context().attempt();
         let span = match self.scope {
             Scope::Request => request_span(request.target(), request.demand()),
-            Scope::Attempt => attempt_span(request.target(), request.demand()),
+            Scope::Attempt => attempt_span(request.target(), request.demand(), attempt),
         };
         let target = request.target().clone();
         TraceFuture {
@@ -121,6 +129,7 @@ where
                 span,
                 target,
                 scope: self.scope,
+                attempt,
             }),
         }
     }
@@ -145,6 +154,8 @@ struct Traced {
     span: Span,
     target: Target,
     scope: Scope,
+    /// Its number, where a policy further out counts attempts.
+    attempt: Option<u32>,
 }
 
 impl<F, Response, Error> Future for TraceFuture<F>
@@ -170,7 +181,12 @@ where
             }
             Err(error) => {
                 record_history(&traced.span, error.history());
-                traced.failed(error.fault());
+                let fault = error.fault();
+                record_fault(&traced.span, fault);
+                // Who counts attempts knows what follows, and tells.
+                if traced.attempt.is_none() {
+                    traced.tell(fault);
+                }
             }
         }
         Poll::Ready(result)
@@ -187,21 +203,25 @@ impl Traced {
         record_cost(&self.span, completion);
         match completion.outcome {
             Outcome::Complete => {}
-            Outcome::Failed(fault) => self.failed(fault),
+            Outcome::Failed(fault) => {
+                record_fault(&self.span, fault);
+                self.tell(fault);
+            }
             Outcome::Dropped => record_cancelled(&self.span),
         }
     }
 
-    fn failed(&self, fault: Fault) {
-        let Self {
-            span,
-            target,
-            scope,
-        } = self;
-        record_fault(span, fault);
-        if *scope == Scope::Attempt {
-            let exception = fault.kind().exception().unwrap_or("none");
-            tracing::warn!(parent: span, exception, %fault, bedrock.target = %target, "attempt failed");
+    fn tell(&self, fault: Fault) {
+        if self.scope == Scope::Attempt {
+            let kind = fault.kind();
+            tracing::warn!(
+                parent: &self.span,
+                bedrock.target = %self.target,
+                exception = kind.exception(),
+                fault = kind.as_str(),
+                attempt = self.attempt.map(i64::from),
+                "attempt failed"
+            );
         }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    future::ready,
     io,
     sync::{Arc, Mutex},
     time::Duration,
@@ -14,8 +15,8 @@ use tower_bedrock_cloudwatch::{
     policy::{QuotaLabels, QuotaMetrics, TargetMetrics},
 };
 use tower_bedrock_core::{
-    Answer, BoxError, Context, Demand, Fault, FaultKind, HasCompletion, Invocation, Target,
-    TokenUsage,
+    Answer, BoxError, Completion, Context, Demand, Fault, FaultKind, HasCompletion, Invocation,
+    Observers, Outcome, Target, TokenUsage,
 };
 use tracing_subscriber::fmt::{MakeWriter, format::FmtSpan};
 
@@ -45,6 +46,14 @@ impl<'a> MakeWriter<'a> for Log {
 
 /// Everything that is written, at every level, while one call goes through both layers.
 async fn log(result: fn() -> Result<Answer<String>, Fault>) -> String {
+    let context = Context::new().with_tenant("CANARY tenant");
+    log_of(context, move || result().map_err(BoxError::from)).await
+}
+
+async fn log_of<Response: HasCompletion>(
+    context: Context,
+    result: impl Fn() -> Result<Response, BoxError>,
+) -> String {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
@@ -53,12 +62,12 @@ async fn log(result: fn() -> Result<Answer<String>, Fault>) -> String {
         .with_writer(log.clone())
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    let leaf = service_fn(move |_: Call| async move { result().map_err(BoxError::from) });
+    let leaf = service_fn(move |_: Call| ready(result()));
     let service = TraceLayer::requests().layer(TraceLayer::attempts().layer(leaf));
     let target = Target::parse("us-east-1", "us.amazon.nova-lite-v1:0").unwrap();
     let call = Invocation::new(target, "CANARY prompt".to_owned())
         .with_demand(Demand::new(5).with_max_output_tokens(77))
-        .with_context(Context::new().with_tenant("CANARY tenant"));
+        .with_context(context);
     drop(service.oneshot(call).await);
     let bytes = log.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
@@ -112,6 +121,49 @@ async fn a_failed_attempt_leaves_one_event_that_the_usual_query_finds() {
     }
     assert!(log.contains(r#"error.type="ThrottlingException""#), "{log}");
     assert!(!log.contains("CANARY"), "{log}");
+}
+
+/// Who counts attempts tells of those that fail, by an event that has the delay as well.
+#[tokio::test]
+async fn a_failed_attempt_that_somebody_counts_is_left_to_them() {
+    let mut context = Context::new();
+    context.set_attempt(2);
+    let throttled = || Err::<Answer<()>, _>(Fault::new(FaultKind::ThrottledTokens).into());
+    let log = log_of(context, throttled).await;
+    assert!(!log.contains("attempt failed"), "{log}");
+    // The span tells of it all the same.
+    for expected in [
+        "bedrock.attempt=2",
+        r#"error.type="ThrottlingException""#,
+        r#"otel.status_code="ERROR""#,
+    ] {
+        assert!(log.contains(expected), "{expected} in\n{log}");
+    }
+}
+
+/// A stream that has broken off.
+struct Broken(Observers);
+
+impl HasCompletion for Broken {
+    fn on_completion<F: FnOnce(&Completion) + Send + 'static>(&mut self, observer: F) {
+        self.0.add(observer);
+        let fault = FaultKind::ModelStreamError.into();
+        self.0.finish(Outcome::Failed(fault));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_off_is_told_of_whoever_counts_attempts() {
+    let mut context = Context::new();
+    context.set_attempt(2);
+    let log = log_of(context, || Ok(Broken(Observers::default()))).await;
+    let events = log.lines().filter(|line| line.contains("attempt failed"));
+    let [event] = events.collect::<Vec<_>>()[..] else {
+        panic!("one event in\n{log}");
+    };
+    for expected in ["ModelStreamErrorException", "attempt=2"] {
+        assert!(event.contains(expected), "{expected} in\n{event}");
+    }
 }
 
 #[test]

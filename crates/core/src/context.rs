@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZero, sync::Arc};
 
 use tokio::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ pub struct Context {
     priority: Priority,
     tenant: Option<Tenant>,
     streaming: bool,
+    attempt: Option<NonZero<u32>>,
 }
 
 /// How urgent a call is. Where calls wait for one another, a more urgent class goes first.
@@ -50,6 +51,7 @@ impl Context {
             priority: Priority::Normal,
             tenant: None,
             streaming: false,
+            attempt: None,
         }
     }
 
@@ -81,6 +83,12 @@ impl Context {
     pub const fn with_streaming(mut self, streaming: bool) -> Self {
         self.streaming = streaming;
         self
+    }
+
+    /// Says which attempt at its target this is, counted from 1: for the policy that makes the attempts. It tells of
+    /// each that fails, and knows what follows; those further in then do not.
+    pub const fn set_attempt(&mut self, attempt: u32) {
+        self.attempt = NonZero::new(attempt);
     }
 
     /// Brings the deadline forward to `deadline` if it is later than that, or unset.
@@ -117,6 +125,15 @@ impl Context {
     #[must_use]
     pub const fn is_streaming(&self) -> bool {
         self.streaming
+    }
+
+    /// Which attempt at its target this is, counted from 1; `None` where no policy counts them.
+    #[must_use]
+    pub const fn attempt(&self) -> Option<u32> {
+        match self.attempt {
+            Some(attempt) => Some(attempt.get()),
+            None => None,
+        }
     }
 }
 

@@ -25,11 +25,15 @@ impl Logs {
 
     /// The events of calls that have ended.
     fn answered(&self) -> Vec<serde_json::Value> {
+        self.events("answered")
+    }
+
+    fn events(&self, message: &str) -> Vec<serde_json::Value> {
         let events = self.text();
         events
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
-            .filter(|event| event["message"] == "answered")
+            .filter(|event| event["message"] == message)
             .collect()
     }
 }
@@ -135,6 +139,44 @@ async fn one_event_a_call_with_what_came_of_it() {
         );
     }
     assert!(events[2]["time_to_first_token_ms"].is_u64());
+}
+
+/// What the usual query of CloudWatch Logs Insights finds, `filter @message like /ThrottlingException/`, are the
+/// attempts that failed so, once each, beside the answer that the client got.
+#[tokio::test]
+async fn one_event_a_failed_attempt_with_what_follows() {
+    let (logs, _guard) = capture();
+    let mut fake = Fake::new().await;
+    let retry = "[retry]\nmax_attempts = 2\nbase_delay = \"5ms\"\nmax_delay = \"5ms\"\n";
+    let gateway = Running::new(&fake, retry).await;
+    tokio::join!(gateway.send(request(CONVERSE)), async {
+        for _ in 0..2 {
+            let headers = [("x-amzn-errortype", "ThrottlingException:http://x")];
+            fake.call().await.answer(429, &headers, "{}").await;
+        }
+    });
+    eventually("the call is logged", || logs.answered().len() == 1).await;
+
+    let found: Vec<_> = logs
+        .text()
+        .lines()
+        .filter(|line| line.contains("ThrottlingException"))
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|event| event["message"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(found, ["attempt failed", "attempt failed", "answered"]);
+    let failed = logs.events("attempt failed");
+    for (event, number) in failed.iter().zip(1..) {
+        assert_eq!(event["level"], "WARN");
+        assert_eq!(event["exception"], "ThrottlingException");
+        assert_eq!(event["fault"], "throttled");
+        let target = format!("us-east-1/{}", support::MODEL);
+        assert_eq!(event["bedrock.target"], target);
+        assert_eq!(event["attempt"], number);
+    }
+    assert!(failed[0]["delay_ms"].as_u64().unwrap() <= 5);
+    assert_eq!(failed[1]["delay_ms"], serde_json::Value::Null);
+    assert_eq!(failed[1]["gave_up"], "max_attempts");
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use axum::{Router, http::HeaderMap, routing::post};
 use bytes::Bytes;
 use http::Request;
@@ -184,12 +186,17 @@ async fn a_call_continues_its_callers_trace_and_shows_every_attempt_and_wait() {
         assert_eq!(attribute(attempt, "cloud.region"), text("us-east-1"));
     }
     assert_eq!(failed.status.as_ref().unwrap().code(), StatusCode::Error);
-    let exception = event(failed, "attempt failed")
+    let told: BTreeMap<_, _> = event(request, "attempt failed")
         .iter()
-        .find(|a| a.key == "exception")
-        .unwrap();
-    let exception = exception.value.clone().unwrap().value;
-    assert_eq!(exception, text("ThrottlingException"));
+        .map(|a| (&*a.key, a.value.clone().and_then(|value| value.value)))
+        .collect();
+    assert_eq!(told["exception"], text("ThrottlingException"));
+    assert_eq!(told["attempt"], Some(Value::IntValue(1)));
+    assert!(told.contains_key("delay_ms"));
+    for (attempt, number) in [(failed, 1), (served, 2)] {
+        let told = attribute(attempt, "bedrock.attempt");
+        assert_eq!(told, Some(Value::IntValue(number)));
+    }
     assert_eq!(attribute(failed, "error.type"), text("ThrottlingException"));
     assert_eq!(attribute(served, "error.type"), None);
     for (tokens, count) in [("input", 3), ("output", 5)] {

@@ -135,7 +135,7 @@ where
         };
         let Next::Attempt {
             mut service,
-            request,
+            mut request,
         } = mem::replace(&mut self.next, nothing)
         else {
             return None;
@@ -144,7 +144,9 @@ where
         if let Some(withdrawal) = &mut self.withdrawal {
             withdrawal.spend();
         }
-        if self.session.attempts() >= self.shared.policy.max_attempts() {
+        let attempt = self.session.attempts();
+        set_attempt(&mut request, attempt);
+        if attempt >= self.shared.policy.max_attempts() {
             return Some(service.call(request));
         }
         let attempt = service.call(request.clone());
@@ -188,6 +190,13 @@ where
             fault,
             attempt: self.session.attempts(),
         }
+    }
+}
+
+/// Tells those further in which attempt it is, where the request has a place for that.
+pub(crate) fn set_attempt(request: &mut impl HasTarget, attempt: u32) {
+    if let Some(context) = request.context_mut() {
+        context.set_attempt(attempt);
     }
 }
 

@@ -7,7 +7,11 @@ use std::{
 use tower_bedrock_core::{HasCompletion, HasFault, HasTarget};
 use tower_service::Service;
 
-use crate::{Observer, ResponseFuture, call::Call, layer::Shared};
+use crate::{
+    Observer, ResponseFuture,
+    call::{Call, set_attempt},
+    layer::Shared,
+};
 
 /// Retries the calls of the service inside. Made by [`RetryLayer`](crate::RetryLayer).
 ///
@@ -56,7 +60,8 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Req) -> Self::Future {
+    fn call(&mut self, mut request: Req) -> Self::Future {
+        set_attempt(&mut request, 1);
         // The instance that was polled ready makes the first attempt; the clone, which has to become
         // ready first, the others.
         let call = Call::new(Arc::clone(&self.shared), &self.inner, &request);

@@ -25,13 +25,14 @@ impl io::Write for Log {
     }
 }
 
-/// Its message quotes the request, as some of Bedrock's do.
-#[derive(Debug, thiserror::Error)]
-#[error("malformed: {0}")]
-struct Quoting(&'static str, #[source] Fault);
+impl Log {
+    fn lines(&self) -> Vec<String> {
+        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        log.lines().map(str::to_owned).collect()
+    }
+}
 
-#[tokio::test(start_paused = true)]
-async fn events_name_the_fault_and_quote_nobody() {
+fn capture() -> (Log, tracing::subscriber::DefaultGuard) {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -39,8 +40,18 @@ async fn events_name_the_fault_and_quote_nobody() {
         .with_ansi(false)
         .without_time()
         .with_writer(move || writer.clone());
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let guard = tracing::subscriber::set_default(subscriber.finish());
+    (log, guard)
+}
 
+/// Its message quotes the request, as some of Bedrock's do.
+#[derive(Debug, thiserror::Error)]
+#[error("malformed: {0}")]
+struct Quoting(&'static str, #[source] Fault);
+
+#[tokio::test(start_paused = true)]
+async fn events_name_the_fault_and_quote_nobody() {
+    let (log, _guard) = capture();
     let delay = Duration::from_secs(3);
     let backoff = Backoff::new(delay, delay).unwrap();
     let schedule = Schedule::new(backoff.with_jitter(Jitter::None));
@@ -57,16 +68,34 @@ async fn events_name_the_fault_and_quote_nobody() {
     let error = layer.layer(leaf).oneshot(call).await.unwrap_err();
     assert_eq!(error.to_string(), "malformed: a secret");
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert_eq!(
-        log.lines().collect::<Vec<_>>(),
+        log.lines(),
         [
-            "DEBUG tower_bedrock_retry::event: attempt failed \
+            " WARN tower_bedrock_retry::event: attempt failed \
              bedrock.target=us-east-1/amazon.nova-lite-v1:0 exception=\"ThrottlingException\" \
-             fault=\"throttled_tokens\" attempt=1 delay=3s",
-            "DEBUG tower_bedrock_retry::event: attempt failed \
+             fault=\"throttled_tokens\" attempt=1 delay_ms=3000",
+            " WARN tower_bedrock_retry::event: attempt failed \
              bedrock.target=us-east-1/amazon.nova-lite-v1:0 exception=\"ThrottlingException\" \
              fault=\"throttled_tokens\" attempt=2 gave_up=\"max_attempts\"",
         ]
+    );
+}
+
+/// An open breaker turns away as many calls as there are: they are no attempts at Bedrock, and no reason to warn.
+#[tokio::test(start_paused = true)]
+async fn what_is_turned_away_here_is_no_failed_attempt() {
+    let (log, _guard) = capture();
+    let leaf = service_fn(|_: Invocation<()>| async {
+        Err::<Answer<()>, _>(BoxError::from(Fault::new(FaultKind::CircuitOpen)))
+    });
+    let target = Target::parse("us-east-1", "amazon.nova-lite-v1:0").unwrap();
+    let call = RetryLayer::default()
+        .layer(leaf)
+        .oneshot(Invocation::new(target, ()));
+    call.await.unwrap_err();
+    assert_eq!(
+        log.lines(),
+        ["DEBUG tower_bedrock_retry::event: attempt turned away \
+          bedrock.target=us-east-1/amazon.nova-lite-v1:0 fault=\"circuit_open\" attempt=1"]
     );
 }

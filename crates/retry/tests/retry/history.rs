@@ -1,7 +1,7 @@
 //! What is kept of a call, what is told of it, and what is not.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -67,6 +67,22 @@ async fn the_request_is_cloned_only_where_a_retry_can_follow() {
     assert_eq!(clones(5, 1).await, 2);
     // The fifth attempt takes the request itself.
     assert_eq!(clones(5, 9).await, 4);
+}
+
+/// So that those further in can say so, and leave it to this layer to tell of those that fail.
+#[tokio::test(start_paused = true)]
+async fn each_attempt_knows_its_number() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let script = Script::always(FaultKind::Unavailable);
+    let numbers = Arc::clone(&seen);
+    let service = script.map_request(move |request: Request| {
+        numbers.lock().unwrap().push(request.context().attempt());
+        request
+    });
+    let policy = Policy::builder().max_attempts(3).build().unwrap();
+    let call = layer(policy).layer(service).oneshot(request());
+    call.await.unwrap_err();
+    assert_eq!(*seen.lock().unwrap(), [Some(1), Some(2), Some(3)]);
 }
 
 #[tokio::test(start_paused = true)]
