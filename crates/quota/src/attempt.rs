@@ -8,6 +8,8 @@ use crate::time::{Time, nanos};
 pub(crate) struct AttemptTimes {
     whole: Spread,
     streams: Spread,
+    /// From sent to settled, a stream's end included.
+    lasts: Spread,
     answers: u64,
 }
 
@@ -51,24 +53,31 @@ impl AttemptTimes {
     /// Whether an answer that ends so is to be timed by the clock.
     #[inline]
     pub(crate) fn needs_clock(&self, answered: Answered) -> bool {
-        answered == Answered::Whole
+        answered != Answered::Never
             && (self.answers < u64::from(ENOUGH) || self.answers.is_multiple_of(SAMPLED))
     }
 
     /// A call has ended that was sent at `sent`; where it needs the clock, at `now`.
     #[inline]
     pub(crate) fn answered(&mut self, answered: Answered, sent: Time, now: Time) {
-        let is_timed = self.needs_clock(answered);
-        match answered {
-            Answered::Whole => {
-                self.answers += 1;
-                if is_timed {
-                    self.whole.add(now.since(sent));
-                }
-            }
-            Answered::Began(after) => self.streams.add(after),
-            Answered::Never => {}
+        if answered == Answered::Never {
+            return;
         }
+        let timed = self.needs_clock(answered).then(|| now.since(sent));
+        self.answers += 1;
+        match (answered, timed) {
+            (Answered::Began(after), _) => self.streams.add(after),
+            (_, Some(took)) => self.whole.add(took),
+            _ => {}
+        }
+        if let Some(took) = timed {
+            self.lasts.add(took);
+        }
+    }
+
+    /// How long calls have been taking from sent to settled, in nanoseconds; zero while nothing is known.
+    pub(crate) const fn lasts(&self) -> f64 {
+        self.lasts.mean
     }
 
     /// What few answers take longer than, in nanoseconds; zero while too few are known.

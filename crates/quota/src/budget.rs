@@ -337,22 +337,28 @@ impl Books<'_> {
     }
 
     /// How long a call would wait behind those ahead of it, in nanoseconds, and for which limit. Each of
-    /// those counts at what calls cost in the end, and calls in flight give back what they don't cost.
+    /// those counts at what calls cost in the end.
     pub(crate) fn forecast(&self, ahead: Load, tokens: u64) -> (Limit, u64) {
         let Self { own, day, now } = self;
         let calls = ahead.calls.saturating_add(1);
+        let in_flight = own.in_flight.tokens as f64;
         let share = own.settled.share();
-        let corrected = ahead.tokens as f64 * share + own.in_flight.tokens as f64 * (share - 1.0);
-        // `as` saturates.
-        let tokens = if corrected < 0.0 {
-            tokens.saturating_sub(-corrected as u64)
-        } else {
-            tokens.saturating_add(corrected as u64)
+        // Calls in flight may cost more in the end than they reserved.
+        let more = in_flight * (share - 1.0).max(0.0);
+        let wanted = tokens.saturating_add((ahead.tokens as f64 * share + more) as u64);
+        let returns = Returns {
+            tokens: in_flight * (1.0 - share).max(0.0),
+            over: own.attempts.lasts(),
         };
         let (limit, at) = last(
             own.requests.forecast(*now, calls),
-            own.tokens.forecast(*now, tokens),
-            day.as_ref().map(|day| day.forecast(*now, tokens)),
+            returns.soonest(*now, wanted, own.tokens.available(), |tokens| {
+                own.tokens.forecast(*now, tokens)
+            }),
+            day.as_ref().map(|day| {
+                let available = day.available(*now);
+                returns.soonest(*now, wanted, available, |tokens| day.forecast(*now, tokens))
+            }),
         );
         (limit, at.since(*now).max(LEAST_WAIT))
     }
@@ -448,6 +454,27 @@ impl Settled {
         } else {
             self.cost as f64 / self.reserved as f64
         }
+    }
+}
+
+/// What calls in flight will give back, as evenly over the time that calls last as they were sent.
+struct Returns {
+    tokens: f64,
+    /// In nanoseconds.
+    over: f64,
+}
+
+impl Returns {
+    /// When so many tokens fit of which some are available now; `at` says when an amount would, were nothing
+    /// given back.
+    fn soonest(&self, now: Time, wanted: u64, available: u64, at: impl Fn(u64) -> Time) -> Time {
+        // What was sent longer ago than a minute has left the window: nothing comes back of that.
+        let tokens = self.tokens * (MINUTE as f64 / self.over).min(1.0);
+        let missing = wanted.saturating_sub(available) as f64;
+        // `as` saturates, and `min` takes 1 for no number.
+        let returned = now.plus((self.over * (missing / tokens).min(1.0)) as u64);
+        let rest = at(wanted.saturating_sub(tokens as u64));
+        at(wanted).min(rest.max(returned))
     }
 }
 

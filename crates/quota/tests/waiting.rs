@@ -370,6 +370,57 @@ async fn forecasts_come_true() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_calls_in_flight_give_back_comes_when_they_end() {
+    let limits = Limits::new()
+        .with_tokens_per_minute(120_000)
+        .with_window(Window::Sliding);
+    let limiter = builder(limits).build().unwrap();
+    // Ten at a time, one after the other; each lasts 40 s and costs a fifth of what it reserves.
+    let call = || {
+        let limiter = limiter.clone();
+        async move {
+            let demand = Demand::new(1_000).with_max_output_tokens(9_000);
+            let (target, context) = (target(), Context::new());
+            let reserving = limiter.reserve(&target, &demand, &context);
+            let mut reserved = reserving.await.unwrap();
+            reserved.sent();
+            sleep(Duration::from_secs(40)).await;
+            reserved.complete(&Completion::complete(Some(TokenUsage {
+                input: 1_000,
+                output: 1_000,
+                ..TokenUsage::default()
+            })));
+        }
+    };
+    for _ in 0..60 {
+        tokio::spawn(call());
+        sleep(Duration::from_secs(4)).await;
+    }
+    let forecast = |amount| limiter.time_to_serve(&target(), &tokens(amount), &Context::new());
+    let mut before = Duration::ZERO;
+    for amount in [30_000, 50_000, 70_000] {
+        let (soon, full) = (
+            forecast(amount),
+            wait(&limiter, tokens(amount), Context::new()).await,
+        );
+        assert!(before < soon, "{before:?} {soon:?}");
+        before = soon;
+        let (reserved, waited) = full.await.unwrap().unwrap();
+        let off = waited.abs_diff(soon);
+        // Not counted is what leaves the window meanwhile.
+        assert!(
+            off <= Duration::from_secs(10),
+            "{amount}: {soon:?} {waited:?}"
+        );
+        reserved.refund();
+        for _ in 0..20 {
+            tokio::spawn(call());
+            sleep(Duration::from_secs(4)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn headroom_is_nothing_forever_or_a_forecast_and_reserves_nothing() {
     let limiter = builder(bucket(600)).build().unwrap();
     let wait = |amount| limiter.time_to_serve(&target(), &tokens(amount), &Context::new());
