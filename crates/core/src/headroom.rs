@@ -32,6 +32,13 @@ pub trait Headroom {
     /// How long such a call would wait on `target` before it is sent: [`Duration::ZERO`] where it would
     /// not wait, [`Duration::MAX`] where no wait would help.
     fn time_to_serve(&self, target: &Target, demand: &Demand, context: &Context) -> Duration;
+
+    /// The tokens a minute that `target` has for all calls, where that is known: what a share of a quota is a
+    /// share of. Default: not known.
+    fn tokens_per_minute(&self, target: &Target) -> Option<u64> {
+        let _ = target;
+        None
+    }
 }
 
 /// Knows of nothing that would make a call wait.
@@ -45,6 +52,10 @@ impl<H: Headroom + ?Sized> Headroom for Arc<H> {
     fn time_to_serve(&self, target: &Target, demand: &Demand, context: &Context) -> Duration {
         (**self).time_to_serve(target, demand, context)
     }
+
+    fn tokens_per_minute(&self, target: &Target) -> Option<u64> {
+        (**self).tokens_per_minute(target)
+    }
 }
 
 /// The slower of the two decides.
@@ -52,6 +63,18 @@ impl<A: Headroom, B: Headroom> Headroom for (A, B) {
     fn time_to_serve(&self, target: &Target, demand: &Demand, context: &Context) -> Duration {
         let first = self.0.time_to_serve(target, demand, context);
         first.max(self.1.time_to_serve(target, demand, context))
+    }
+
+    /// The fewer.
+    fn tokens_per_minute(&self, target: &Target) -> Option<u64> {
+        let both = (
+            self.0.tokens_per_minute(target),
+            self.1.tokens_per_minute(target),
+        );
+        match both {
+            (Some(first), Some(second)) => Some(first.min(second)),
+            (first, second) => first.or(second),
+        }
     }
 }
 
@@ -61,5 +84,9 @@ impl<H: Headroom> Headroom for Option<H> {
         self.as_ref().map_or(Duration::ZERO, |headroom| {
             headroom.time_to_serve(target, demand, context)
         })
+    }
+
+    fn tokens_per_minute(&self, target: &Target) -> Option<u64> {
+        self.as_ref()?.tokens_per_minute(target)
     }
 }

@@ -40,7 +40,7 @@ pub struct Cli {
 }
 
 /// What to do, if not to serve.
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Subcommand)]
 pub enum Command {
     /// Checks the configuration and does nothing else.
     Check,

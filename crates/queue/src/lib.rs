@@ -29,7 +29,6 @@
 //! # let worker = worker
 //!     // Asked before work is taken: how people's calls leave quota and breaker.
 //!     .headroom((limiter, breaker))
-//!     .leave_tokens(20_000)
 //!     .build()?;
 //!
 //! // Yours to spawn; here it ends when the work does.
@@ -45,7 +44,8 @@
 //! A [`Worker`] takes a message only when the stack's [`Headroom`](tower_bedrock_core::Headroom) says that a call
 //! like the latest one would be served at once, and asks again for each message before it is called for. Calls go
 //! out in the lowest priority, so that one which meets a quota's queue all the same stands behind everyone. What
-//! is held and finds no room goes back.
+//! is held and finds no room goes back. A quarter of the tokens a minute is left for those who come
+//! ([`WorkerBuilder::leave_share`]), because a window that is full is full for everyone.
 //!
 //! # At least once, and paid for once
 //!

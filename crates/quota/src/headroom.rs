@@ -1,7 +1,7 @@
 use tokio::time::Duration;
 use tower_bedrock_core::{Context, Demand, Headroom, Priority, Target};
 
-use crate::{Limiter, QuotaKey, cost, key::Key, meter::Reading};
+use crate::{Limiter, QuotaKey, cost, key::Key, meter::Reading, state::State};
 
 /// How one limit stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,6 +107,15 @@ impl Headroom for Limiter {
             }
         };
         wait.map_or(Duration::MAX, Duration::from_nanos)
+    }
+
+    /// The limit as it is kept now.
+    fn tokens_per_minute(&self, target: &Target) -> Option<u64> {
+        let reading = |state: &State| state.budget().tokens().reading().effective;
+        match self.registry().find(target) {
+            Some(key) => key.look(|state, _| reading(state)),
+            None => reading(&self.registry().sketch(target, self.config()).0),
+        }
     }
 }
 

@@ -86,8 +86,17 @@ impl Run {
     }
 }
 
-/// People's calls, and beside them a batch without end that leaves so many tokens to them, or none.
-async fn run(batch_leaves: Option<u64>) -> Run {
+/// What runs beside people's calls.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Beside {
+    Nothing,
+    /// A batch without end, with a worker's defaults.
+    Batch,
+    /// One that leaves such a share of the quota.
+    BatchLeaving(f64),
+}
+
+async fn run(beside: Beside) -> Run {
     let settings = ModelSettings {
         requests_per_minute: Some(None),
         tokens_per_minute: Some(Some(TOKENS_PER_MINUTE)),
@@ -118,7 +127,7 @@ async fn run(batch_leaves: Option<u64>) -> Run {
     let started = Instant::now();
     let end = started + Duration::from_secs(MINUTES * 60);
     let queue = MemoryQueue::new();
-    if batch_leaves.is_some() {
+    if beside != Beside::Nothing {
         for number in 0..MINUTES * 400 {
             queue.send(Message::new(number.to_string(), Bytes::new()));
         }
@@ -130,13 +139,14 @@ async fn run(batch_leaves: Option<u64>) -> Run {
         },
         |_: Answer<Reply>| Ok(Bytes::new()),
     );
-    let worker = Worker::builder(queue.clone(), bedrock.clone(), codec)
+    let mut worker = Worker::builder(queue.clone(), bedrock.clone(), codec)
         .results(queue.clone())
         .headroom((limiter, breaker))
-        .leave_tokens(batch_leaves.unwrap_or_default())
-        .concurrency(64)
-        .build()
-        .unwrap();
+        .concurrency(64);
+    if let Beside::BatchLeaving(share) = beside {
+        worker = worker.leave_share(share);
+    }
+    let worker = worker.build().unwrap();
     let working = tokio::spawn(worker.run_until(sleep_until(end)));
 
     let mut random = StdRng::seed_from_u64(1);
@@ -177,14 +187,14 @@ const NOISE: f64 = 1.01;
 
 #[tokio::test(start_paused = true)]
 async fn people_wait_no_longer_for_a_batch_that_uses_what_they_leave() {
-    let alone = run(None).await;
+    let alone = run(Beside::Nothing).await;
     assert_eq!(alone.report, Report::default());
-    let greedy = run(Some(0)).await;
-    let beside = run(Some(TOKENS_PER_MINUTE / 4)).await;
+    let greedy = run(Beside::BatchLeaving(0.0)).await;
+    let beside = run(Beside::Batch).await;
     for (name, run) in [
         ("alone", &alone),
         ("batch, leaving nothing", &greedy),
-        ("batch, leaving a quarter", &beside),
+        ("batch, as it comes", &beside),
     ] {
         println!(
             "{name:25} p50 {:?}, p99 {:?}, used {:.3}, batch {}, 429s {}",

@@ -45,7 +45,7 @@ use crate::{
 };
 
 /// What to run, and how.
-#[derive(Clone, Debug, PartialEq, Eq, Args)]
+#[derive(Clone, Debug, PartialEq, Args)]
 pub struct BatchArgs {
     /// The records, a line each: {"recordId": "...", "modelInput": {...}}.
     pub input: PathBuf,
@@ -60,9 +60,9 @@ pub struct BatchArgs {
     /// The most calls under way at once.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub concurrency: usize,
-    /// Tokens of the quota that are left to others: as many as they may want at once.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub leave_tokens: u64,
+    /// The share of a quota's tokens a minute that is left to others: as much as they may want at once.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.25)]
+    pub leave_share: f64,
     /// How often a record is attempted, each time with all the retries of the configuration.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub max_attempts: u32,
@@ -191,7 +191,7 @@ pub async fn run(
     let worker = Worker::builder(line, stack.service(operation), calls)
         .results(answers)
         .headroom((layers.quota().limiter().clone(), layers.breaker().handle()))
-        .leave_tokens(args.leave_tokens)
+        .leave_share(args.leave_share)
         .concurrency(args.concurrency)
         .max_attempts(args.max_attempts)
         .drain(config.server.drain_timeout)

@@ -1,7 +1,7 @@
 use tokio::time::Duration;
 use tower_bedrock_core::Fault;
 
-use super::{Settings, Worker};
+use super::{Leave, Settings, Worker};
 use crate::Verdict;
 
 /// Builds a [`Worker`]. Made by [`Worker::builder`].
@@ -67,15 +67,26 @@ impl<Q, S, C, R, H> WorkerBuilder<Q, S, C, R, H> {
         }
     }
 
-    /// Tokens that are left to others: the headroom is asked for each call's demand and these on top. Default 0.
+    /// The share of the tokens a minute that is left to others: 0.0 to 1.0, of a limit that the headroom knows.
+    /// Default 0.25.
     ///
-    /// A window that is full of batch work is full for everyone until that leaves it, whatever priority the
-    /// others have. So leave as much as people may want at once, beyond what they use all the time; a fifth of
-    /// the tokens a minute is a good start. Where a limit has no room for a call and these, half of them are left, or a
-    /// quarter, and so on, and a warning is logged.
+    /// A window that is full of batch work is full for everyone until that leaves it, whatever priority the others have.
+    /// So what is left has to be as much as people may want at once, beyond what they use all the time. Where they
+    /// use 40% of a quota and come at random, a quarter is enough for them not to notice the batch at all. Zero
+    /// uses all there is: for a quota that nobody else needs at the moment.
+    ///
+    /// Where a limit has no room for a call and this, half of it is left, or a quarter, and so on, and a warning is logged.
+    #[must_use]
+    pub const fn leave_share(mut self, share: f64) -> Self {
+        self.settings.leave = Leave::Share(share);
+        self
+    }
+
+    /// Leaves so many tokens to others, instead of a [share](Self::leave_share): the headroom is asked for each call's
+    /// demand and these on top.
     #[must_use]
     pub const fn leave_tokens(mut self, tokens: u64) -> Self {
-        self.settings.leave_tokens = tokens;
+        self.settings.leave = Leave::Tokens(tokens);
         self
     }
 
@@ -132,6 +143,7 @@ impl<Q, S, C, R, H> WorkerBuilder<Q, S, C, R, H> {
     pub fn build(self) -> Result<Worker<Q, S, C, R, H>, InvalidConfig> {
         const HALF_A_DAY: Duration = Duration::from_secs(12 * 3_600);
         let Settings {
+            leave,
             concurrency,
             visibility,
             max_attempts,
@@ -145,6 +157,11 @@ impl<Q, S, C, R, H> WorkerBuilder<Q, S, C, R, H> {
                 expected,
             })
         };
+        if let Leave::Share(share) = leave
+            && !(0.0..=1.0).contains(&share)
+        {
+            return refuse("leave_share", share.to_string(), "0.0 to 1.0");
+        }
         if !(1..=10_000).contains(&concurrency) {
             let expected = "1 to 10,000";
             return refuse("concurrency", concurrency.to_string(), expected);

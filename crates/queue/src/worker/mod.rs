@@ -61,7 +61,7 @@ pub struct Report {
 
 #[derive(Clone, Copy, Debug)]
 struct Settings {
-    leave_tokens: u64,
+    leave: Leave,
     concurrency: usize,
     visibility: Duration,
     max_attempts: u32,
@@ -70,9 +70,17 @@ struct Settings {
     verdict: fn(&Fault) -> Verdict,
 }
 
+/// What is left of a quota to others.
+#[derive(Clone, Copy, Debug)]
+enum Leave {
+    Tokens(u64),
+    /// Of the tokens a minute, where those are known.
+    Share(f64),
+}
+
 impl Settings {
     const DEFAULT: Self = Self {
-        leave_tokens: 0,
+        leave: Leave::Share(0.25),
         concurrency: 16,
         visibility: Duration::from_secs(60),
         max_attempts: 5,

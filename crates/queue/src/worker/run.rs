@@ -18,7 +18,7 @@ use tower_bedrock_core::{
 use tower_service::Service;
 
 use super::{
-    Report, Worker,
+    Leave, Report, Worker,
     trouble::{Let, Troubles},
 };
 use crate::{Codec, Delivery, Queue, Results};
@@ -236,7 +236,14 @@ where
             let headroom = &self.worker.headroom;
             headroom.time_to_serve(&call.target, &demand, &call.context)
         };
-        let leave = self.worker.settings.leave_tokens;
+        let leave = match self.worker.settings.leave {
+            Leave::Tokens(tokens) => tokens,
+            Leave::Share(share) => {
+                let limit = self.worker.headroom.tokens_per_minute(&call.target);
+                // `as` saturates.
+                limit.map_or(0, |limit| (limit as f64 * share) as u64)
+            }
+        };
         let all = wait(leave);
         if all < Duration::MAX || leave == 0 || wait(0) == Duration::MAX {
             return all;
@@ -248,7 +255,7 @@ where
         let (left, wait) = fits.unwrap_or((0, Duration::MAX));
         if !self.warned.swap(true, Relaxed) {
             tracing::warn!(
-                leave_tokens = leave,
+                leave,
                 left,
                 model = %call.target,
                 "a limit is too low for a call and the tokens to be left: fewer are left"

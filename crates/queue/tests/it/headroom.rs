@@ -107,6 +107,33 @@ async fn what_is_left_to_others_is_asked_for_on_top() {
     assert_eq!(demand.max_output_tokens(), Some(10_200));
 }
 
+/// A target that has so many tokens a minute.
+struct PerMinute(u64, Told);
+
+impl Headroom for PerMinute {
+    fn time_to_serve(&self, target: &Target, demand: &Demand, context: &Context) -> Duration {
+        self.1.time_to_serve(target, demand, context)
+    }
+
+    fn tokens_per_minute(&self, _: &Target) -> Option<u64> {
+        Some(self.0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quarter_of_a_limit_that_is_known_is_left_to_others() {
+    let queue = queue_of(["a"]);
+    let told = Told::default();
+    worker(&queue, &Asked::default())
+        .headroom(((), PerMinute(40_000, told.clone())))
+        .build()
+        .unwrap()
+        .run_until(queue.drained())
+        .await;
+    let demand = told.demand().unwrap();
+    assert_eq!(demand.max_output_tokens(), Some(10_200));
+}
+
 /// A quota that is empty at first and has so many tokens after a minute: what asks for more is never served.
 #[derive(Clone)]
 struct Limit {

@@ -26,6 +26,10 @@ fn what_cannot_be_is_refused_by_name() {
         "max_hold is 18446744073709551615.999999999s: expected at most 12 hours"
     );
     assert_eq!(
+        refused(|builder| builder.leave_share(f64::NAN)),
+        "leave_share is NaN: expected 0.0 to 1.0"
+    );
+    assert_eq!(
         refused(|builder| builder.max_attempts(0)),
         "max_attempts is 0: expected 1 or more"
     );
