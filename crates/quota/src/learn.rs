@@ -3,7 +3,8 @@ use crate::time::Time;
 /// What 429s and calm have taught about one limit, as an amount a period: hold a level, and probe for more
 /// now and then.
 ///
-/// **A 429** lowers the level by a twentieth. Where fewer than ten calls succeeded since the last one, that
+/// **A 429** lowers the level by a twentieth, and before any level has held by three: where many processes begin
+/// together each hears of few 429s, and is far above its part. Where fewer than ten calls succeeded since the last one, that
 /// was not enough; then the level goes to the rate at which calls have succeeded since the throttling began,
 /// as far as to a half of itself, and half of the way back within the next calls. Below a twentieth of where
 /// it stood it falls by twentieths: a storm that lets nothing through says little of the limit. Throttles of
@@ -71,6 +72,7 @@ struct Trial {
 }
 
 const SHRINK: f64 = 0.05;
+const FIRST_SHRINK: f64 = 0.15;
 const LARGEST_SHRINK: f64 = 0.5;
 const LEAST_OF_REMEMBERED: f64 = 0.05;
 const ENOUGH_CALLS: u32 = 10;
@@ -148,13 +150,13 @@ impl Learned {
             let elapsed = now.since(self.throttling_since).max(1) as f64;
             let rate = accepted * (self.period / elapsed);
             let before = self.level;
-            let most = self.level * (1.0 - SHRINK);
+            let most = self.level * (1.0 - self.shrink());
             let least = least.max(self.level * (1.0 - LARGEST_SHRINK));
             self.level = rate.max(least).min(most);
             self.aim = before.midpoint(self.level);
         } else {
             self.remembered = from;
-            self.level = from * (1.0 - SHRINK);
+            self.level = from * (1.0 - self.shrink());
             self.aim = 0.0;
             self.after_storm = false;
             self.has_held = true;
@@ -219,6 +221,11 @@ impl Learned {
             let growth = elapsed / DOUBLES_IN * std::f64::consts::LN_2;
             self.level *= 1.0 + growth.min(LARGEST_GROWTH);
         }
+    }
+
+    /// What a 429 takes off the level.
+    const fn shrink(&self) -> f64 {
+        if self.has_held { SHRINK } else { FIRST_SHRINK }
     }
 
     fn is_time_to_probe(&self, now: Time) -> bool {

@@ -175,7 +175,11 @@ fn findings(measured: &Measured) -> String {
 - **Some of the goals cannot be had together.** Each of forty processes makes one call in four seconds. At 0.006 429s
   an answer it meets one in eleven minutes; that it has met none in its last seven calls, which is half a minute,
   says nothing of a quota that has doubled. Who must know sooner has to earn more 429s, or processes have to tell one
-  another. Where a goal is missed, the last table says so.
+  another. So all of the quota with few 429s comes first, and what is new is found later. Where a goal is
+  missed, the last table says so.
+- **Forty processes earn most of their 429s in the first five minutes,** while each finds a part of a quota that nobody
+  knows. Where a minute's worth was saved up they begin the further above it, and it takes more of them. Once the
+  parts are found there is one in a minute or two, between all forty.
 ",
         ours = row(Who::Quota, throttles),
         ours_used = row(Who::Quota, used),
