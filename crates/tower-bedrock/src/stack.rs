@@ -47,8 +47,8 @@ use crate::{
 ///       retry            owns every retry; outside the breaker, so that each attempt is asked for
 ///         breaker        outside the quota, so that a call that is turned away costs none
 ///           quota        waits for its turn; outside the timeout, so that waiting is not held against Bedrock
-///             timeout    of one attempt, seen by the breaker
-///               metrics and span    one per attempt: what Bedrock sees
+///             metrics and span    one per attempt: what Bedrock sees, and that it took too long
+///               timeout    of one attempt, seen by the breaker
 ///                 the leaf
 /// ```
 ///
@@ -87,7 +87,7 @@ struct Fixed {
 }
 
 /// What stands around a leaf, inside all policies.
-type Attempt<S> = Timeout<Metrics<Trace<S>>>;
+type Attempt<S> = Metrics<Trace<Timeout<S>>>;
 
 /// What stands around all policies.
 type Request<S> = Metrics<Trace<Timeout<S>>>;
@@ -330,9 +330,9 @@ where
             fixed,
         } = self;
         // Read from the bottom: the order in which a call meets them.
-        let service = TraceLayer::attempts().layer(leaf);
+        let service = fixed.attempt_timeout.layer(leaf);
+        let service = TraceLayer::attempts().layer(service);
         let service = fixed.attempt_metrics.layer(service);
-        let service = fixed.attempt_timeout.layer(service);
         let service = quota.layer(service);
         let service = breaker.layer(service);
         let service = retry.layer(service);

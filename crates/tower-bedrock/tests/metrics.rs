@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    future::pending,
     pin::pin,
     sync::{Arc, Mutex},
     task::{Poll, Waker},
@@ -109,6 +110,24 @@ async fn a_breaker_that_opens_is_seen() {
     let transitions =
         format!("CircuitBreakerTransitions{{ModelId={CLAUDE},Region=us-east-1,State=open}}");
     assert_eq!(*find(&seen, &transitions), DebugValue::Counter(1));
+}
+
+/// It was Bedrock that did not answer: nobody cancelled the attempt.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_takes_too_long_is_a_fault_of_bedrocks() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = set_default_local_recorder(&recorder);
+    let leaf = service_fn(|_: Invocation<()>| pending::<Result<Answer<()>, BoxError>>());
+    let service = StandardStack::new().unwrap().without_retry().layer(leaf);
+    let call = service.oneshot(Invocation::new(target(), ()));
+    call.await.unwrap_err();
+    let seen = recorded(&snapshotter);
+    let of = |labels: &str| format!("{{{labels}ModelId={CLAUDE},Region=us-east-1}}");
+    let errors = format!("InvocationServerErrors{}", of("Fault=timeout,"));
+    assert_eq!(*find(&seen, &errors), DebugValue::Counter(1));
+    let cancelled = format!("CancelledInvocations{}", of(""));
+    assert_eq!(*find(&seen, &cancelled), DebugValue::Counter(0));
 }
 
 #[tokio::test(start_paused = true)]
