@@ -77,14 +77,24 @@ impl TargetMetrics {
         }
     }
 
+    /// Registers targets with the recorder that is in place, and keeps labels of their own for them, whatever models
+    /// clients name first: to be told the targets of the configuration, which alarms watch.
+    #[must_use]
+    pub fn with_targets(self, targets: impl IntoIterator<Item = Target>) -> Self {
+        for target in targets {
+            self.retries.reserve(&target, new_delays);
+            self.breakers.reserve(&target, Breaker::new);
+        }
+        self
+    }
+
     /// Another attempt waits so long after the given one, counted from 1. A wait leaves an event in the span of the call
     /// too.
     pub fn retry_delayed(&self, target: &Target, attempt: u32, delay: Duration) {
-        let handle = self.retries.get(target, |target| {
-            register_histogram(table::RETRY_DELAY, labels_of(target))
-        });
+        let handle = self.retries.get(target, new_delays);
         handle.record(milliseconds(delay));
         if !delay.is_zero() {
+            let attempt = i64::from(attempt);
             tracing::info!(bedrock.target = %target, attempt, ?delay, "waiting to retry");
         }
     }
@@ -98,14 +108,7 @@ impl TargetMetrics {
         name: &'static str,
         generation: u64,
     ) {
-        let breaker = self.breakers.get(target, |target| {
-            let labels = labels_of(target);
-            Breaker {
-                state: register_gauge(table::CIRCUIT_BREAKER_STATE, labels.clone()),
-                labels,
-                generation: AtomicU64::new(0),
-            }
-        });
+        let breaker = self.breakers.get(target, Breaker::new);
         if breaker.generation.fetch_max(generation, Relaxed) <= generation {
             breaker.state.set(match state {
                 BreakerState::Closed => 0.0,
@@ -117,6 +120,21 @@ impl TargetMetrics {
         labels.push(Label::from_static_parts(table::STATE, name));
         register_counter(table::CIRCUIT_BREAKER_TRANSITIONS, labels).increment(1);
     }
+}
+
+impl Breaker {
+    fn new(target: Option<&Target>) -> Self {
+        let labels = labels_of(target);
+        Self {
+            state: register_gauge(table::CIRCUIT_BREAKER_STATE, labels.clone()),
+            labels,
+            generation: AtomicU64::new(0),
+        }
+    }
+}
+
+fn new_delays(target: Option<&Target>) -> Histogram {
+    register_histogram(table::RETRY_DELAY, labels_of(target))
 }
 
 impl Default for TargetMetrics {

@@ -1,7 +1,7 @@
 use tokio::time::Duration;
 use tower::layer::util::Identity;
 use tower_bedrock_breaker::CircuitBreakerLayer;
-use tower_bedrock_cloudwatch::{Metrics, MetricsLayer, Trace, TraceLayer};
+use tower_bedrock_cloudwatch::{Metrics, MetricsLayer, Trace, TraceLayer, policy::TargetMetrics};
 use tower_bedrock_core::{BoxError, Target};
 use tower_bedrock_fallback::{Chain, FallbackLayer, InvalidChain};
 use tower_bedrock_quota::{Limiter, QuotaLayer};
@@ -83,6 +83,8 @@ struct Fixed {
     request_timeout: TimeoutLayer,
     attempt_timeout: TimeoutLayer,
     attempt_metrics: MetricsLayer,
+    /// What the retry layer and the circuit breaker report to, unless others have been put into their slots.
+    target_metrics: TargetMetrics,
     quota_metrics: QuotaMetrics,
 }
 
@@ -103,14 +105,15 @@ impl StandardStack {
     ///
     /// [`BoxError`] where a default is out of its range, which a test makes sure of.
     pub fn new() -> Result<Self, BoxError> {
+        let target_metrics = TargetMetrics::new();
         let quota_metrics = QuotaMetrics::new();
         Ok(Self {
             fallback: Identity::new(),
             retry: RetryLayer::builder(Policy::default())
-                .observer(RetryMetrics::new())
+                .observer(RetryMetrics::from(target_metrics.clone()))
                 .build(),
             breaker: CircuitBreakerLayer::builder()
-                .observer(BreakerMetrics::new())
+                .observer(BreakerMetrics::from(target_metrics.clone()))
                 .build()?,
             quota: QuotaLayer::new(Limiter::builder().observe(quota_metrics.clone()).build()?),
             fixed: Fixed {
@@ -118,6 +121,7 @@ impl StandardStack {
                 request_timeout: TimeoutLayer::REQUEST,
                 attempt_timeout: TimeoutLayer::ATTEMPT,
                 attempt_metrics: MetricsLayer::attempts(),
+                target_metrics,
                 quota_metrics,
             },
         })
@@ -258,16 +262,19 @@ impl<F, R, B, Q> StandardStack<F, R, B, Q> {
     }
 
     /// Names targets to the metrics of requests and attempts, as
-    /// [`MetricsLayer::with_targets`](tower_bedrock_cloudwatch::MetricsLayer::with_targets) does.
+    /// [`MetricsLayer::with_targets`](tower_bedrock_cloudwatch::MetricsLayer::with_targets) does, and to those of
+    /// retries and circuit breakers. Layers that have been put into slots report to metrics of their own.
     #[must_use]
     pub fn with_targets(mut self, targets: impl IntoIterator<Item = Target> + Clone) -> Self {
         let Fixed {
             request_metrics,
             attempt_metrics,
+            target_metrics,
             ..
         } = &mut self.fixed;
         *request_metrics = request_metrics.clone().with_targets(targets.clone());
-        *attempt_metrics = attempt_metrics.clone().with_targets(targets);
+        *attempt_metrics = attempt_metrics.clone().with_targets(targets.clone());
+        *target_metrics = target_metrics.clone().with_targets(targets);
         self
     }
 
@@ -278,8 +285,15 @@ impl<F, R, B, Q> StandardStack<F, R, B, Q> {
     }
 
     #[cfg(feature = "config")]
-    pub(crate) fn with_quota_metrics(mut self, metrics: QuotaMetrics) -> Self {
-        self.fixed.quota_metrics = metrics;
+    pub(crate) const fn target_metrics(&self) -> &TargetMetrics {
+        &self.fixed.target_metrics
+    }
+
+    /// Says what the layers in the slots report to.
+    #[cfg(feature = "config")]
+    pub(crate) fn with_metrics(mut self, target: TargetMetrics, quota: QuotaMetrics) -> Self {
+        self.fixed.target_metrics = target;
+        self.fixed.quota_metrics = quota;
         self
     }
 

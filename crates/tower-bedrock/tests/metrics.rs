@@ -112,6 +112,19 @@ async fn a_breaker_that_opens_is_seen() {
     assert_eq!(*find(&seen, &transitions), DebugValue::Counter(1));
 }
 
+/// So an alarm has something to watch, and clients that name models cannot take the labels away.
+#[test]
+fn what_policies_report_of_targets_that_are_named_is_there_from_the_beginning() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = set_default_local_recorder(&recorder);
+    let _stack = StandardStack::new().unwrap().with_targets([target()]);
+    let seen = recorded(&snapshotter);
+    let of = |metric: &str| format!("{metric}{{ModelId={CLAUDE},Region=us-east-1}}");
+    assert_eq!(gauge(&seen, &of("CircuitBreakerState")), 0.0);
+    assert!(histogram(&seen, &of("RetryDelay")).is_empty());
+}
+
 /// It was Bedrock that did not answer: nobody cancelled the attempt.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_takes_too_long_is_a_fault_of_bedrocks() {

@@ -1,6 +1,7 @@
 use serde::Deserialize;
 use tokio::time::Duration;
 use tower_bedrock_breaker::{CircuitBreakerLayer, InvalidConfig};
+use tower_bedrock_cloudwatch::policy::TargetMetrics;
 
 use crate::metrics::BreakerMetrics;
 
@@ -69,7 +70,7 @@ impl Default for BreakerConfig {
 }
 
 impl BreakerConfig {
-    pub(super) fn build(&self) -> Result<CircuitBreakerLayer, InvalidKey> {
+    pub(super) fn build(&self, metrics: TargetMetrics) -> Result<CircuitBreakerLayer, InvalidKey> {
         let builder = match self.consecutive_failures {
             0 => CircuitBreakerLayer::builder().without_consecutive_failures(),
             failures => CircuitBreakerLayer::builder().consecutive_failures(failures),
@@ -79,7 +80,7 @@ impl BreakerConfig {
             .permitted_number_of_calls_in_half_open_state(self.half_open_probes)
             .failure_rate_threshold(self.failure_rate * 100.0)
             .sliding_window_size(self.window)
-            .observer(BreakerMetrics::new())
+            .observer(BreakerMetrics::from(metrics))
             .build()?;
         if !self.enabled {
             layer.handle().disable_all();

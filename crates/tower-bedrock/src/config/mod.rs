@@ -167,18 +167,23 @@ impl StackConfig {
 
     fn build_with(&self, kept: Kept<'_>) -> Result<ConfiguredStack, InvalidSection> {
         let targets = targets::named(self);
+        // What is kept reports to the metrics that it was made with, so those have to be kept as well.
+        let target_metrics = kept.stack.map(ConfiguredStack::target_metrics).cloned();
+        let target_metrics = target_metrics.unwrap_or_default();
         let retry = match kept.retry {
             Some(retry) => retry,
-            None => self.retry.build().map_err(InvalidSection::of("retry"))?,
+            None => self
+                .retry
+                .build(target_metrics.clone())
+                .map_err(InvalidSection::of("retry"))?,
         };
         let breaker = match kept.breaker {
             Some(breaker) => breaker,
             None => self
                 .breaker
-                .build()
+                .build(target_metrics.clone())
                 .map_err(InvalidSection::of("breaker"))?,
         };
-        // A quota that is kept reports to the metrics that it was made with, so those have to be kept as well.
         let quota_metrics = kept.stack.map(ConfiguredStack::quota_metrics).cloned();
         let quota_metrics = quota_metrics.unwrap_or_default().with_targets(&targets);
         let quota = match kept.quota {
@@ -201,7 +206,7 @@ impl StackConfig {
             .with_quota(quota)
             .with_chains(chains)
             .map_err(InvalidSection::of("[fallback]"))?
-            .with_quota_metrics(quota_metrics)
+            .with_metrics(target_metrics, quota_metrics)
             .with_attempt_timeout(attempt)
             .with_request_timeout(request);
         let stack = match kept.stack {

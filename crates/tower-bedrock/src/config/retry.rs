@@ -1,5 +1,6 @@
 use serde::Deserialize;
 use tokio::time::Duration;
+use tower_bedrock_cloudwatch::policy::TargetMetrics;
 use tower_bedrock_core::BoxError;
 use tower_bedrock_retry::{Backoff, Budget, Plan, Policy, RetryLayer, Schedule};
 
@@ -38,7 +39,10 @@ impl Default for RetryConfig {
 }
 
 impl RetryConfig {
-    pub(super) fn build(&self) -> Result<RetryLayer<RetryMetrics>, BoxError> {
+    pub(super) fn build(
+        &self,
+        metrics: TargetMetrics,
+    ) -> Result<RetryLayer<RetryMetrics>, BoxError> {
         if !(0.0..=1.0).contains(&self.budget) {
             return Err(format!("budget is {}: expected 0.0 to 1.0", self.budget).into());
         }
@@ -51,7 +55,7 @@ impl RetryConfig {
             .plan(self.plan()?)
             .build()?;
         let layer = RetryLayer::builder(policy).budget(budget);
-        Ok(layer.observer(RetryMetrics::new()).build())
+        Ok(layer.observer(RetryMetrics::from(metrics)).build())
     }
 
     /// The default plan at another pace: its proportions say what is known of each kind of fault.

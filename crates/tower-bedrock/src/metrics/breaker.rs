@@ -21,6 +21,14 @@ impl BreakerMetrics {
     }
 }
 
+/// Records with handles that others may record with as well, and that targets may have been
+/// [named](TargetMetrics::with_targets) to.
+impl From<TargetMetrics> for BreakerMetrics {
+    fn from(metrics: TargetMetrics) -> Self {
+        Self { metrics }
+    }
+}
+
 impl Observer<Target> for BreakerMetrics {
     fn on_event(&self, event: &Event<Target>) {
         let EventKind::Transition { to, .. } = event.kind else {

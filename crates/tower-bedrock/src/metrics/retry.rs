@@ -21,6 +21,14 @@ impl RetryMetrics {
     }
 }
 
+/// Records with handles that others may record with as well, and that targets may have been
+/// [named](TargetMetrics::with_targets) to.
+impl From<TargetMetrics> for RetryMetrics {
+    fn from(metrics: TargetMetrics) -> Self {
+        Self { metrics }
+    }
+}
+
 impl Observer for RetryMetrics {
     fn will_retry(&self, failure: &Failure<'_>, delay: Duration) {
         let Failure {
