@@ -7,15 +7,20 @@ refuses requests that break a limit of the real service, because moto would take
 import gzip
 import json
 import math
+import sys
 import threading
 import urllib.error
 import urllib.request
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import MagicMock
 
 import boto3
 import cbor2
 from moto.server import ThreadedMotoServer
+
+# moto's CloudFormation knows all that moto plays, and its API gateway alone needs packages that nothing here does.
+sys.modules.setdefault("moto.apigateway", MagicMock())
 
 PATH = "/service/GraniteServiceVersion20100801/operation/"
 TARGET = "GraniteServiceVersion20100801."
@@ -61,8 +66,12 @@ class CloudWatch:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.client = boto3.client(
-            "cloudwatch",
+        self.client = self.client_of("cloudwatch")
+
+    def client_of(self, service):
+        """boto3's client of any service that moto plays."""
+        return boto3.client(
+            service,
             endpoint_url=self.moto_url,
             region_name="us-east-1",
             aws_access_key_id="test",

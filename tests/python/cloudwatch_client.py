@@ -7,7 +7,7 @@ import subprocess
 from processes import environment
 
 
-def run(command, *, cloudwatch=None, recording=None):
+def run(*command, cloudwatch=None, recording=None):
     """Runs the program under test; answers what it prints."""
     program = os.environ.get("CLOUDWATCH_CLIENT")
     if not program:
@@ -20,8 +20,10 @@ def run(command, *, cloudwatch=None, recording=None):
     }
     if cloudwatch:
         aws["AWS_ENDPOINT_URL_CLOUDWATCH"] = cloudwatch.url
+        # It speaks no CBOR, and needs no bridge.
+        aws["AWS_ENDPOINT_URL_CLOUDFORMATION"] = cloudwatch.moto_url
     finished = subprocess.run(
-        [program, command],
+        [program, *command],
         input=json.dumps(recording or {}),
         capture_output=True,
         text=True,

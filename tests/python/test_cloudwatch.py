@@ -199,6 +199,41 @@ def test_alarms_and_dashboard_are_put_in_place(cloudwatch):
     assert any(title.startswith("429") for title in titles) and any(title.startswith("503") for title in titles)
 
 
+@pytest.mark.filterwarnings("ignore:Tried to parse AWS:UserWarning")
+def test_everything_is_put_in_place_as_one_stack(cloudwatch):
+    """moto makes a stack's dashboard, topics and policy. It takes alarms and log queries without making them: that they
+    are right, cfn-lint says of the same template."""
+    stacks, iam = cloudwatch.client_of("cloudformation"), cloudwatch.client_of("iam")
+
+    def deploy(*more):
+        change = json.loads(client("deploy", *more, cloudwatch=cloudwatch))["change"]
+        return change, stacks.get_template(StackName="chat-operations")["TemplateBody"]
+
+    # What moto takes long for is to be asked for the first time.
+    assert not stacks.list_stacks()["StackSummaries"]
+    change, template = deploy()
+    assert change == "Created"
+    assert template == json.loads(client("cloudformation"))
+    kinds = {resource["Type"] for resource in template["Resources"].values()}
+    assert {"AWS::CloudWatch::Alarm", "AWS::Logs::QueryDefinition"} < kinds
+
+    assert len(cloudwatch.client_of("sns").list_topics()["Topics"]) == 2
+    [dashboard] = cloudwatch.client.list_dashboards()["DashboardEntries"]
+    body = cloudwatch.client.get_dashboard(DashboardName=dashboard["DashboardName"])["DashboardBody"]
+    regions = {widget["properties"].get("region", "us-east-1") for widget in json.loads(body)["widgets"]}
+    assert regions == {"us-east-1"}
+    [policy] = iam.list_policies(Scope="Local")["Policies"]
+    version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])
+    rights = version["PolicyVersion"]["Document"]["Statement"][0]["Resource"]
+    assert "arn:aws:bedrock:us-west-2::foundation-model/amazon.nova-lite-v1:0" in rights
+
+    # One target more changes the stack there is.
+    change, template = deploy("amazon.nova-pro-v1:0")
+    assert change == "Updated"
+    assert "foundation-model/amazon.nova-pro-v1:0" in json.dumps(template)
+    assert len(stacks.list_stacks()["StackSummaries"]) == 1
+
+
 def test_what_alarms_watch_is_what_is_sent(cloudwatch):
     """Names and dimensions of a metric that an alarm looks at are those that the recorder sends."""
     client("apply", cloudwatch=cloudwatch)

@@ -1,8 +1,8 @@
 //! What the real-client tests have the CloudWatch crate do.
 //!
 //! `record` and `emf` read what to record from the standard input: `{"counters": [{"name", "labels", "value"}],
-//! "histograms": [{"name", "labels", "values"}]}`. `apply`, `cloudformation`, `prometheus` and `grafana` take one
-//! configuration; `metrics` is the table of all there are.
+//! "histograms": [{"name", "labels", "values"}]}`. `apply`, `cloudformation`, `deploy`, `prometheus` and `grafana` take
+//! one configuration, and `deploy` one model more if it is told one; `metrics` is the table of all there are.
 
 use std::{collections::BTreeMap, io::stdin, time::Duration};
 
@@ -71,13 +71,21 @@ async fn main() -> Result<()> {
                 json!({"dashboard": applied.dashboard, "alarms": applied.alarms})
             );
         }
+        Some("deploy") => {
+            let more = std::env::args().nth(2);
+            let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+            let client = aws_sdk_cloudformation::Client::new(&config);
+            let operations = operations_with(more.as_deref())?;
+            let deployed = operations.deploy(&client, "chat-operations", None).await?;
+            println!("{}", json!({"change": format!("{:?}", deployed.change)}));
+        }
         Some("cloudformation") => println!("{:#}", operations()?.cloudformation()),
         Some("prometheus") => println!("{:#}", operations()?.prometheus_rules()),
         Some("grafana") => println!("{:#}", operations()?.grafana_dashboard()),
         Some("metrics") => println!("{}", metrics_table()),
         Some("policy") => println!("{:#}", operations()?.iam_policy()),
         _ => bail!(
-            "expected record, emf, apply, cloudformation, prometheus, grafana, metrics or policy"
+            "expected record, emf, apply, deploy, cloudformation, prometheus, grafana, metrics or policy"
         ),
     }
     Ok(())
@@ -141,8 +149,12 @@ fn metrics_table() -> Value {
 }
 
 fn operations() -> Result<Operations> {
+    operations_with(None)
+}
+
+fn operations_with(model: Option<&str>) -> Result<Operations> {
     let target = |region, model| Target::parse(region, model);
-    Ok(Operations::builder("chat")
+    let operations = Operations::builder("chat")
         .dimension("Service", "chat")
         .target(target(
             "us-east-1",
@@ -153,6 +165,10 @@ fn operations() -> Result<Operations> {
             Severity::Critical,
             "arn:aws:sns:us-east-1:123456789012:pager",
         )
-        .log_group("/chat/application")
-        .build()?)
+        .log_group("/chat/application");
+    let operations = match model {
+        Some(model) => operations.target(target("us-west-2", model)?),
+        None => operations,
+    };
+    Ok(operations.build()?)
 }

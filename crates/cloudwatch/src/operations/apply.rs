@@ -29,7 +29,8 @@ impl Operations {
     /// it can be done again; nothing is taken away.
     ///
     /// Needs the rights `cloudwatch:PutDashboard` and `cloudwatch:PutMetricAlarm`. Log queries and the policy
-    /// belong to other services: take them from [`cloudformation`](Self::cloudformation).
+    /// belong to other services: they come with the template that [`cloudformation`](Self::cloudformation) prints, and
+    /// `deploy` (feature `cloudformation`) puts in place.
     ///
     /// # Errors
     ///

@@ -19,8 +19,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Everything is made for one configuration: the targets that are called and where people are told. With the
-//! feature `aws`, `Operations::apply` puts the dashboard and the alarms in place through CloudWatch's API.
+//! Everything is made for one configuration: the targets that are called and where people are told.
+//!
+//! # Put in place through the API
+//!
+//! With the feature `cloudformation`, `Operations::deploy` puts all of it in place as one stack, and once more with what
+//! has changed. With the feature `aws`, `Operations::apply` puts the dashboard and the alarms of as many targets as
+//! there are in place through CloudWatch's own API, and takes nothing away.
 //!
 //! Texts name models, Regions and what to do, and nothing of what users send.
 //!
@@ -37,6 +42,8 @@ mod apply;
 mod builder;
 mod cloudformation;
 mod dashboard;
+#[cfg(feature = "cloudformation")]
+mod deploy;
 mod grafana;
 mod log_queries;
 mod policy;
@@ -52,6 +59,8 @@ pub use self::{
 
 #[cfg(feature = "aws")]
 pub use self::apply::{Applied, ApplyError};
+#[cfg(feature = "cloudformation")]
+pub use self::deploy::{Change, DeployError, Deployed};
 
 use std::collections::BTreeMap;
 
