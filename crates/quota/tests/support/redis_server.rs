@@ -50,12 +50,56 @@ impl RedisServer {
     /// Where there is none to start.
     pub fn on(port: u16, arguments: &[&str]) -> Option<Self> {
         let folder = TempDir::new().expect("a folder");
-        let mut child = Command::new(program())
+        let mut command = Command::new(program());
+        command
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--loglevel", "notice"])
             .args(["--logfile", "", "--dir", &folder.path().to_string_lossy()])
             .args(["--repl-diskless-sync-delay", "0"])
-            .args(arguments)
+            .args(arguments);
+        Self::run(&mut command, "Ready to accept connections", port, folder)
+    }
+
+    /// A node of a cluster that has no other yet.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none to start.
+    pub fn node() -> Self {
+        let node = |_| {
+            let bus = free_port().to_string();
+            let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus];
+            let patient = ["--cluster-node-timeout", "15000"];
+            Self::on(free_port(), &[cluster.as_slice(), &patient].concat())
+        };
+        (0..10).find_map(node).expect("redis-server does not start")
+    }
+
+    /// A Sentinel that watches `mymaster` at a port, and is enough by itself to have another take its place.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none to start.
+    pub fn sentinel(master: u16) -> Self {
+        let sentinel = |_| {
+            let (port, folder) = (free_port(), TempDir::new().expect("a folder"));
+            let file = folder.path().join("sentinel.conf");
+            let config = format!(
+                "port {port}\nbind 127.0.0.1\nsentinel monitor mymaster 127.0.0.1 {master} 1\n"
+            );
+            std::fs::write(&file, config).expect("a file");
+            let mut command = Command::new(program());
+            command.arg(file).arg("--sentinel");
+            Self::run(&mut command, "+monitor master mymaster", port, folder)
+        };
+        (0..10)
+            .find_map(sentinel)
+            .expect("redis-server does not start")
+    }
+
+    /// Runs a server; `None` where it ends before it has said that it is ready.
+    fn run(command: &mut Command, ready: &str, port: u16, folder: TempDir) -> Option<Self> {
+        let mut child = command
             .stdout(Stdio::piped())
             .stdin(Stdio::null())
             .spawn()
@@ -69,7 +113,7 @@ impl RedisServer {
         let ready = lines
             .by_ref()
             .map_while(Result::ok)
-            .any(|line| line.contains("Ready to accept connections"));
+            .any(|line| line.contains(ready));
         if !ready {
             let _ = child.wait();
             return None;

@@ -10,11 +10,8 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use super::redis_server::RedisServer;
-use crate::fleet::{
-    RedisStore, Store, StoreError,
-    renewal::{Claim, Renewal},
-};
+use super::{redis_server::RedisServer, renewal};
+use crate::fleet::{RedisStore, Store, StoreError};
 
 /// What a proxy does with what passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,25 +64,6 @@ async fn pass(mut client: TcpStream, port: u16, mut link: watch::Receiver<Link>)
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-fn renewal(sequence: u64) -> Renewal {
-    let claim = Claim {
-        limit: 100,
-        demand: 10,
-        ..Claim::default()
-    };
-    Renewal {
-        member: 1,
-        sequence,
-        lease: 10_000,
-        window: 60_000,
-        reserve: 60_000,
-        known: 0,
-        silence: 0,
-        waited: 0,
-        claims: [Claim::default(), claim],
     }
 }
 
