@@ -3,6 +3,7 @@
 use std::{env, fs, net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand};
+use tower_bedrock::config::FleetConfig;
 use tower_bedrock_core::Region;
 
 use crate::{
@@ -11,6 +12,9 @@ use crate::{
     logging::LogFormat,
     tls,
 };
+
+/// Holds the password of the store through which a fleet shares its quotas.
+const FLEET_PASSWORD: &str = "BEDROCK_GATEWAY_FLEET_PASSWORD";
 
 /// Amazon Bedrock's runtime API, served through tower-bedrock's layers: point any AWS SDK's endpoint URL at it.
 #[derive(Clone, Debug, Parser)]
@@ -88,6 +92,7 @@ impl Cli {
             aws_region: ["AWS_REGION", "AWS_DEFAULT_REGION"]
                 .into_iter()
                 .find_map(|name| env::var(name).ok().filter(|region| !region.is_empty())),
+            fleet_password: env::var(FLEET_PASSWORD).ok(),
         };
         let Some(path) = &self.config else {
             return Config::parse("", &flags).map_err(ConfigError::InvalidFlags);
@@ -97,6 +102,8 @@ impl Cli {
             Ok(text) => Config::parse(&text, &flags)
                 .and_then(|config| {
                     config.tls.as_ref().map(tls::load).transpose()?;
+                    let fleet = config.fleet.as_ref().map(FleetConfig::build);
+                    fleet.transpose().map_err(InvalidConfig::of_stack)?;
                     Ok(config)
                 })
                 .map_err(|source| ConfigError::InvalidFile { path, source }),

@@ -14,11 +14,13 @@ use tokio::{
     sync::oneshot,
     time::{Duration, timeout},
 };
+use tower_bedrock::quota::fleet::Worker;
 use tower_bedrock_core::Region;
 
 use crate::{
     budget::Budget,
     config::{Config, InvalidConfig, Server, UpstreamKind},
+    fleet,
     handle::Handle,
     handler::Handler,
     identity, server,
@@ -53,6 +55,7 @@ pub struct Gateway {
     draining: Arc<AtomicBool>,
     settings: Server,
     telemetry: Telemetry,
+    fleet: Option<Worker>,
 }
 
 /// Why a gateway could not start.
@@ -119,7 +122,8 @@ impl Gateway {
     /// # Errors
     ///
     /// [`StartError`] says what cannot be had.
-    pub async fn bind_as(config: Config, signer: Signer) -> Result<Self, StartError> {
+    pub async fn bind_as(mut config: Config, signer: Signer) -> Result<Self, StartError> {
+        let fleet = fleet::join(&mut config)?;
         let region = config.upstream.regions.default();
         let (endpoint, sim) = endpoint(&config.upstream.kind, region).await?;
         let budget = Budget::new(config.server.max_buffered_bytes);
@@ -159,6 +163,7 @@ impl Gateway {
             handle: Handle::new(handler, address, tls.clone(), config),
             tls,
             telemetry,
+            fleet,
         })
     }
 
@@ -187,7 +192,7 @@ impl Gateway {
     }
 
     /// Serves until `shutdown` completes, then lets calls that are under way finish, for at most
-    /// `server.drain_timeout`.
+    /// `server.drain_timeout`, and gives back what it has leased of its fleet's quotas.
     ///
     /// # Errors
     ///
@@ -211,13 +216,16 @@ impl Gateway {
         );
         let (served, done) = oneshot::channel::<()>();
         let serve = async {
-            let result = match self.sim {
+            match self.sim {
                 Some(sim) => sim.serve_while(serve).await,
                 None => {
                     serve.await;
                     Ok(())
                 }
-            };
+            }
+        };
+        let serve = async {
+            let result = fleet::leased_for(self.fleet, serve).await;
             drop(served);
             result
         };

@@ -56,13 +56,15 @@ impl Handle {
     /// Reads the certificate and its key, so it blocks for as long as that takes.
     ///
     /// Returns the sections that differ from those the gateway was started with and take a restart: `listen`,
-    /// `upstream`, `server`, `metrics`, `cloudwatch`, `otlp`, and `tls` where there is one in only one of the two.
+    /// `upstream`, `server`, `fleet`, `metrics`, `cloudwatch`, `otlp`, and `tls` where there is one in only one of the
+    /// two.
     ///
     /// # Errors
     ///
     /// [`InvalidConfig`] says what cannot be; nothing has changed then.
-    pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, InvalidConfig> {
+    pub fn reload(&self, mut config: Config) -> Result<Vec<&'static str>, InvalidConfig> {
         let started_with = self.started_with.lock();
+        config.stack.fleet.clone_from(&started_with.stack.fleet);
         // The address is still the one that was bound, whatever the configuration says now.
         config.check_listener("listen", self.address)?;
         let tls = config.tls.as_ref().map(tls::load).transpose()?;
@@ -75,6 +77,7 @@ impl Handle {
             ("upstream", config.upstream != started_with.upstream),
             ("tls", config.tls.is_some() != self.tls.is_some()),
             ("server", config.server != started_with.server),
+            ("fleet", config.fleet != started_with.fleet),
             ("metrics", config.metrics != started_with.metrics),
             ("cloudwatch", config.cloudwatch != started_with.cloudwatch),
             ("otlp", config.otlp != started_with.otlp),

@@ -38,6 +38,7 @@ mod cached;
 mod deadline;
 mod demand;
 mod failure;
+mod fleet;
 mod gateway;
 mod handle;
 mod handler;

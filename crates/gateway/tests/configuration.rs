@@ -11,7 +11,7 @@ fn flags(listen: Option<&str>, upstream: Option<&str>) -> Flags {
     Flags {
         listen: listen.map(str::to_owned),
         upstream: upstream.map(str::to_owned),
-        aws_region: None,
+        ..Flags::default()
     }
 }
 
@@ -23,7 +23,7 @@ fn error(toml: &str) -> String {
 
 #[test]
 fn messages_name_the_key_the_value_and_what_is_accepted() {
-    let cases: [(&str, &[&str]); 45] = [
+    let cases: [(&str, &[&str]); 52] = [
         (
             "listen = \"localhost\"",
             &["listen = \"localhost\"", "127.0.0.1:8080"],
@@ -169,6 +169,34 @@ fn messages_name_the_key_the_value_and_what_is_accepted() {
         (
             "[server]\ndrain_timeout = \"soon\"",
             &["line 2, drain_timeout", "soon"],
+        ),
+        (
+            "[fleet]\nstore = \"127.0.0.1:6379\"",
+            &["[fleet]", "store: ", "redis:// or rediss://"],
+        ),
+        (
+            "[fleet]\nstore = \"redis://x\"\nmembers = 300",
+            &["[fleet]", "members is 300", "1 to 256"],
+        ),
+        (
+            "[fleet]\nstore = \"redis://x\"\nrenew_every.most = \"1m\"",
+            &["[fleet]", "renew_every.most is 60", "1 to 25"],
+        ),
+        (
+            "[fleet]\ncluster = [\"redis://one\", \"rediss://two\"]",
+            &["[fleet]", "cluster: ", "all of one kind"],
+        ),
+        (
+            "[fleet]\nmembers = 3",
+            &["[fleet]", "expected one of store, cluster, or sentinels"],
+        ),
+        (
+            "[fleet]\nsentinels = [\"redis://one\"]",
+            &["[fleet]", "sentinels with their master"],
+        ),
+        (
+            "[fleet]\nserver = \"redis://me:canary@x\"",
+            &["line 2", "`server`", "`store`"],
         ),
         ("[[client]]\nname = \"a\"", &["`key_sha256`"]),
         (

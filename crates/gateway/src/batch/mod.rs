@@ -36,6 +36,7 @@ use crate::{
     Operation,
     budget::Budget,
     config::{Config, InvalidConfig, UpstreamKind},
+    fleet,
     gateway::{StartError, endpoint},
     identity,
     sim::Sim,
@@ -149,7 +150,9 @@ pub async fn run(
 ) -> Result<Summary, BatchError> {
     let (input, ids) = Input::open(&args.input).map_err(BatchError::Input)?;
     let (upstream, sim) = upstream(config).await?;
-    let stack = Stack::new(config, &upstream)?;
+    let mut config = config.clone();
+    let fleet = fleet::join(&mut config)?;
+    let stack = Stack::new(&config, &upstream)?;
     let (output, finished) = Output::open(&args.output, &input, &ids)?;
     drop(ids);
     let input = Arc::new(input);
@@ -213,6 +216,7 @@ pub async fn run(
             never = progress.show() => match never {},
         }
     };
+    let work = fleet::leased_for(fleet, work);
     match sim {
         Some(sim) => {
             let address = sim.address();

@@ -78,10 +78,17 @@ impl file::File {
             fallback: self.fallback,
             shares: shares(&clients),
             regions: upstream.regions.iter().cloned().collect(),
+            // Joined by whoever runs it.
+            fleet: None,
         };
         // What they are built of is checked by building them.
         stack.build().map_err(InvalidConfig::of_stack)?;
         cached::layer(self.cache.as_ref()).map_err(InvalidConfig::of_cache)?;
+        let mut fleet = self.fleet;
+        if let Some(fleet) = &mut fleet {
+            fleet.password.clone_from(&flags.fleet_password);
+            fleet.check().map_err(InvalidConfig::of_stack)?;
+        }
         let region = upstream.regions.default();
         let cloudwatch = self.cloudwatch.map(|file| cloudwatch(file, region));
         let config = Config {
@@ -92,6 +99,7 @@ impl file::File {
             clients,
             server: server(self.server)?,
             stack,
+            fleet,
             cache: self.cache,
             metrics: self.metrics.map(metrics).transpose()?,
             otlp: self.otlp.map(otlp).transpose()?,

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use tokio::time::Duration;
 use tower_bedrock::config::{
-    BreakerConfig, FallbackConfig, QuotaConfig, RetryConfig, TimeoutConfig,
+    BreakerConfig, FallbackConfig, FleetConfig, QuotaConfig, RetryConfig, TimeoutConfig,
 };
 
 use super::{CacheConfig, InvalidConfig, Server, Tls};
@@ -21,6 +21,7 @@ pub(super) struct File {
     pub(super) timeout: TimeoutConfig,
     pub(super) quota: Vec<QuotaConfig>,
     pub(super) fallback: Vec<FallbackConfig>,
+    pub(super) fleet: Option<FleetConfig>,
     pub(super) cache: Option<CacheConfig>,
     pub(super) metrics: Option<Metrics>,
     pub(super) cloudwatch: Option<CloudWatch>,

@@ -31,7 +31,7 @@ use http::{
 };
 use serde::Deserialize;
 use tokio::time::Duration;
-use tower_bedrock::config::StackConfig;
+use tower_bedrock::config::{FleetConfig, StackConfig};
 use tower_bedrock_core::{Priority, Region};
 
 pub use self::check::InvalidConfig;
@@ -53,6 +53,8 @@ pub struct Config {
     pub server: Server,
     /// `[retry]`, `[breaker]`, `[timeout]`, `[[quota]]` and `[[fallback]]`; the clients' shares of a quota.
     pub stack: StackConfig,
+    /// `[fleet]`: the store through which gateways share the quotas. Without it, they are this gateway's alone.
+    pub fleet: Option<FleetConfig>,
     /// `[cache]`. Without it, no answer is kept.
     pub cache: Option<CacheConfig>,
     /// `[metrics]`. Without it, nobody can read any.
@@ -202,8 +204,8 @@ pub struct Server {
     pub drain_timeout: Duration,
 }
 
-/// Command-line flags, which go before the file, and what the environment adds to it.
-#[derive(Clone, Debug, Default)]
+/// Command-line flags, which go before the file, and what the environment adds to it. `Debug` shows no password.
+#[derive(Clone, Default)]
 pub struct Flags {
     /// `--listen`
     pub listen: Option<String>,
@@ -211,6 +213,8 @@ pub struct Flags {
     pub upstream: Option<String>,
     /// The Region in `AWS_REGION`, for a file that names none.
     pub aws_region: Option<String>,
+    /// The password in `BEDROCK_GATEWAY_FLEET_PASSWORD`, for a `[fleet]` without a `password_file`.
+    pub fleet_password: Option<String>,
 }
 
 impl Config {
@@ -269,6 +273,16 @@ impl Default for Server {
             write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl fmt::Debug for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flags")
+            .field("listen", &self.listen)
+            .field("upstream", &self.upstream)
+            .field("aws_region", &self.aws_region)
+            .finish_non_exhaustive()
     }
 }
 

@@ -107,7 +107,7 @@ use crate::{key::Key, time::Time};
 ///
 /// # Clone
 ///
-/// Clones are one member of the fleet.
+/// Clones are one member of the fleet, and equal.
 #[derive(Clone)]
 pub struct Fleet {
     shared: Arc<Shared>,
@@ -152,6 +152,14 @@ impl Fleet {
         key.attend(attention);
     }
 }
+
+impl PartialEq for Fleet {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for Fleet {}
 
 impl fmt::Debug for Fleet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

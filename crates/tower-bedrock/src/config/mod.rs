@@ -51,6 +51,8 @@
 
 mod breaker;
 mod fallback;
+#[cfg(feature = "redis")]
+mod fleet;
 mod quota;
 mod retry;
 mod targets;
@@ -65,6 +67,8 @@ use tower_bedrock_retry::RetryLayer;
 
 use crate::{StandardStack, metrics::RetryMetrics};
 
+#[cfg(feature = "redis")]
+pub use self::fleet::{FleetConfig, RenewEvery};
 pub use self::{
     breaker::BreakerConfig,
     fallback::{AlternativeConfig, FallbackConfig},
@@ -98,6 +102,11 @@ pub struct StackConfig {
     /// labels of their own in metrics then, from the beginning, whatever models are called first.
     #[serde(skip)]
     pub regions: Vec<Region>,
+    /// The fleet that quotas are shared with. Not in the file under this name, since its worker has to be spawned:
+    /// [`FleetConfig`] is what a file may have.
+    #[cfg(feature = "redis")]
+    #[serde(skip)]
+    pub fleet: Option<tower_bedrock_quota::fleet::Fleet>,
 }
 
 /// A standard stack from a configuration. All its layers are there whatever the configuration says, so that it is
@@ -145,8 +154,7 @@ impl StackConfig {
         previous: &Self,
         stack: &ConfiguredStack,
     ) -> Result<ConfiguredStack, InvalidSection> {
-        let keep_quota = self.shares == previous.shares
-            && quota::differ_in_limits_only(&self.quota, &previous.quota);
+        let keep_quota = quota::differ_in_limits_only(self, previous);
         let rebuilt = self.build_with(Kept {
             retry: (self.retry == previous.retry).then(|| stack.retry().clone()),
             breaker: (self.breaker == previous.breaker).then(|| stack.breaker().clone()),
@@ -188,8 +196,9 @@ impl StackConfig {
         let quota_metrics = quota_metrics.unwrap_or_default().with_targets(&targets);
         let quota = match kept.quota {
             Some(quota) => quota,
-            None => quota::build(&self.quota, &self.shares, quota_metrics.clone())
-                .map_err(InvalidSection::of("[quota]"))?,
+            None => {
+                quota::build(self, quota_metrics.clone()).map_err(InvalidSection::of("[quota]"))?
+            }
         };
         let chains = self.fallback.iter().map(FallbackConfig::build);
         let chains: Vec<_> = chains

@@ -1,7 +1,8 @@
 use serde::Deserialize;
-use tower_bedrock_core::{BoxError, Burndown, InvalidBurndown, Tenant};
+use tower_bedrock_core::{BoxError, Burndown, InvalidBurndown};
 use tower_bedrock_quota::{LimitTable, Limiter, Limits, QuotaLayer, QuotaPattern};
 
+use super::StackConfig;
 use crate::metrics::QuotaMetrics;
 
 /// One `[[quota]]`: the limits of the keys that it matches. The first that matches decides.
@@ -24,22 +25,20 @@ pub struct QuotaConfig {
     pub burndown: Option<u32>,
 }
 
-/// What each tenant's share of a quota is in proportion to.
-pub(super) type Shares = [(Tenant, u32)];
-
-pub(super) fn build(
-    quotas: &[QuotaConfig],
-    shares: &Shares,
-    metrics: QuotaMetrics,
-) -> Result<QuotaLayer, BoxError> {
+pub(super) fn build(config: &StackConfig, metrics: QuotaMetrics) -> Result<QuotaLayer, BoxError> {
+    let quotas = &config.quota;
     let mut limiter = Limiter::builder()
         .limits(limits(quotas)?)
         .burndown(burndown(quotas)?)
         .observe(metrics)
         // Without a `[[quota]]` nobody has asked for calls to wait.
         .learn(!quotas.is_empty());
-    for (tenant, share) in shares {
+    for (tenant, share) in &config.shares {
         limiter = limiter.tenant_weight(tenant.clone(), *share);
+    }
+    #[cfg(feature = "redis")]
+    if let Some(fleet) = &config.fleet {
+        limiter = limiter.fleet(fleet.clone());
     }
     Ok(QuotaLayer::new(limiter.build()?))
 }
@@ -77,8 +76,14 @@ fn burndown(quotas: &[QuotaConfig]) -> Result<Burndown, InvalidBurndown> {
 }
 
 /// Whether quotas differ in nothing but limits, which a limiter takes while it runs.
-pub(super) fn differ_in_limits_only(one: &[QuotaConfig], other: &[QuotaConfig]) -> bool {
-    one.is_empty() == other.is_empty() && rates(one).eq(rates(other))
+pub(super) fn differ_in_limits_only(one: &StackConfig, other: &StackConfig) -> bool {
+    #[cfg(feature = "redis")]
+    if one.fleet != other.fleet {
+        return false;
+    }
+    one.shares == other.shares
+        && one.quota.is_empty() == other.quota.is_empty()
+        && rates(&one.quota).eq(rates(&other.quota))
 }
 
 fn rates(quotas: &[QuotaConfig]) -> impl DoubleEndedIterator<Item = (&str, u32)> {
