@@ -21,7 +21,7 @@ use std::{
     fmt,
     hash::Hash,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -183,6 +183,8 @@ struct Quota {
     estimate_error: Histogram,
     debt: Gauge,
     waiting: Gauge,
+    /// Of quotas that processes share, once their store was lost.
+    store_lost: OnceLock<Gauge>,
     /// By the limits that were known so far, which are a few.
     utilization: Mutex<Vec<(&'static str, Gauge)>>,
 }
@@ -244,6 +246,15 @@ impl<K: Clone + Eq + Hash> QuotaMetrics<K> {
         }
     }
 
+    /// The store through which processes share a quota does not answer any more, or does again.
+    pub fn store_lost(&self, key: &K, lost: bool) {
+        let quota = self.quota(key);
+        let gauge = quota
+            .store_lost
+            .get_or_init(|| register_gauge(table::QUOTA_STORE_LOST, quota.labels.clone()));
+        gauge.set(if lost { 1.0 } else { 0.0 });
+    }
+
     /// How a quota stands now: its limits, tokens used beyond, and calls that wait.
     ///
     /// A gauge keeps what it was last told. So does that of a limit nobody knows any more: it goes to zero, and so do
@@ -254,6 +265,9 @@ impl<K: Clone + Eq + Hash> QuotaMetrics<K> {
         let number = |number: u64| number as f64;
         quota.debt.set(number(debt));
         quota.waiting.set(number(waiting));
+        if let (true, Some(store_lost)) = (levels.is_empty(), quota.store_lost.get()) {
+            store_lost.set(0.0);
+        }
         let mut utilization = quota.utilization.lock();
         for (limit, gauge) in &*utilization {
             let known = |level: &LimitLevel| level.limit == *limit && level.of > 0;
@@ -305,6 +319,7 @@ impl<K: Clone + Eq + Hash> QuotaMetrics<K> {
             estimate_error: register_histogram(table::QUOTA_ESTIMATE_ERROR, labels.clone()),
             debt: register_gauge(table::QUOTA_DEBT, labels.clone()),
             waiting: register_gauge(table::QUOTA_WAITING, labels.clone()),
+            store_lost: OnceLock::new(),
             utilization: Mutex::default(),
             labels,
         }

@@ -138,6 +138,8 @@ metrics! {
         "Calls that the quota turned away.";
     QUOTA_THROTTLES = "QuotaThrottles", Counter, Count, QUOTA,
         "Calls that the quota let through and Bedrock throttled.";
+    QUOTA_STORE_LOST = "QuotaStoreLost", Gauge, Count, QUOTA,
+        "1 while the store does not answer through which processes share the quota, and this one keeps to a safe share of it.";
     QUOTA_ESTIMATE_ERROR = "QuotaEstimateError", Histogram, Percent, QUOTA,
         "How far what was reserved was from what the call cost, either way, as a share of the cost.";
 }

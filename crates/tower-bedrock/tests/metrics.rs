@@ -26,7 +26,7 @@ use tower_bedrock::{
     },
     fallback::{Alternative, Chain, FallbackLayer},
     metrics::{BreakerMetrics, QuotaMetrics, RetryMetrics},
-    quota::{LimitTable, Limiter, Limits, QuotaLayer, QuotaPattern},
+    quota::{LimitTable, Limiter, Limits, Observe, QuotaKey, QuotaLayer, QuotaPattern},
     retry::{Policy, RetryLayer},
 };
 
@@ -264,6 +264,36 @@ async fn quotas_and_limits_that_are_gone_leave_no_level_behind() {
     used.set_limits(table(requests)).unwrap();
     assert_eq!(levels(&used), [25.0, 0.0]);
     assert_eq!(levels(&limiter(both)), [0.0, 0.0]);
+}
+
+#[test]
+fn a_store_that_is_lost_is_seen_until_it_is_back() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = set_default_local_recorder(&recorder);
+    let metrics = QuotaMetrics::new();
+    let key = QuotaKey::of(&target());
+    let quota =
+        "ModelId=anthropic.claude-sonnet-4-20250514-v1:0,Region=us-east-1,Route=cross-region";
+    let lost = || {
+        gauge(
+            &recorded(&snapshotter),
+            &format!("QuotaStoreLost{{{quota}}}"),
+        )
+    };
+    metrics.store_lost(&key);
+    assert_eq!(lost(), 1.0);
+    metrics.store_back(&key, Duration::from_secs(1));
+    assert_eq!(lost(), 0.0);
+    // Nobody tells of a quota that is forgotten meanwhile.
+    let known = Limiter::builder().build().unwrap();
+    let demand = Demand::new(1);
+    let reserved = known.try_reserve(&target(), &demand, &Context::new());
+    metrics.look(&known);
+    metrics.store_lost(&key);
+    metrics.look(&Limiter::builder().build().unwrap());
+    assert_eq!(lost(), 0.0);
+    drop(reserved);
 }
 
 /// The standard stack in trouble of every kind sends all that alarms look for, under the very names and dimensions.

@@ -240,6 +240,7 @@ fn queries_name_what_there_is() {
             "QuotaWaiting",
             "QuotaRefusals",
             "QuotaThrottles",
+            "QuotaStoreLost",
             "QuotaEstimateError",
         ];
         assert!(

@@ -107,6 +107,14 @@ impl Observe for QuotaMetrics {
     fn throttled(&self, key: &QuotaKey) {
         self.handles.throttled(key);
     }
+
+    fn store_lost(&self, key: &QuotaKey) {
+        self.handles.store_lost(key, true);
+    }
+
+    fn store_back(&self, key: &QuotaKey, _: Duration) {
+        self.handles.store_lost(key, false);
+    }
 }
 
 /// A limit that nobody knows has nothing to be a share of.
