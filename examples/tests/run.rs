@@ -99,7 +99,7 @@ fn own_policy_bounds_the_output() {
 fn fleet_uses_its_quota_and_no_more() {
     let text = printed(env!("CARGO_BIN_EXE_fleet"));
     assert!(
-        text.contains("300 calls of a quota of 300 a minute"),
+        text.contains("285 calls of a quota of 300 a minute"),
         "{text}"
     );
     assert!(text.contains(", 0 throttled"), "{text}");
