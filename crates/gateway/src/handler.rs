@@ -12,7 +12,8 @@ use http::{Request, request::Parts, uri::PathAndQuery};
 use tokio::time::{Instant, error::Elapsed, timeout_at};
 use tower::ServiceExt;
 use tower_bedrock_core::{
-    Completion, Context, FaultKind, HasCompletion, HasFault, Invocation, Region, Target,
+    Completion, Context, FaultKind, HasCompletion, HasDemand, HasFault, HasTarget, Invocation,
+    Region, Target,
 };
 use tracing::Instrument;
 
@@ -193,7 +194,13 @@ impl Inner {
                 let call = invocation(operation, target.clone(), context, &parts, body)?;
                 let attempts = call.input().attempts().clone();
                 log.set_attempts(attempts.clone());
-                let mut answer = policies.stack.service(operation).oneshot(call).await?;
+                let asked = Invocation::new(target.clone(), operation)
+                    .with_demand(call.demand())
+                    .with_context(call.context().clone());
+                let stack = &policies.stack;
+                let answer = stack.service(operation).oneshot(call).await;
+                let mut answer = answer
+                    .map_err(|error| stack.say_when_to_come_back(error, &asked, attempts.get()))?;
                 let served = Served::new(&target, answer.history());
                 served.write(answer.headers_mut());
                 told::attempts(answer.headers_mut(), attempts.get());

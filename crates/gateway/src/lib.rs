@@ -35,6 +35,7 @@ mod auth;
 mod body;
 mod budget;
 mod cached;
+mod come_back;
 mod deadline;
 mod demand;
 mod failure;

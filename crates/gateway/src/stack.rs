@@ -1,13 +1,15 @@
 //! The one place where the layers around Bedrock are put together.
 
+use tokio::time::Duration;
 use tower::util::BoxCloneSyncService;
 use tower_bedrock::config::{ConfiguredStack, StackConfig};
-use tower_bedrock_core::Invocation;
+use tower_bedrock_core::{HasDemand, HasFault, HasTarget, Headroom, Invocation};
 use tower_layer::Layer;
 
 use crate::{
     Operation,
     cached::{self, CacheLayer},
+    come_back,
     config::{CacheConfig, Config, InvalidConfig},
     upstream::{RawRequest, RawResponse, Upstream, UpstreamError},
 };
@@ -87,6 +89,33 @@ impl Stack {
         match operation {
             Operation::CountTokens => self.free.clone(),
             _ => self.metered.clone(),
+        }
+    }
+
+    /// An error of a call that was made so often, with the time to come back where it is a throttle and Bedrock has not
+    /// said it.
+    pub(crate) fn say_when_to_come_back(
+        &self,
+        error: UpstreamError,
+        call: &Invocation<Operation>,
+        attempts: u32,
+    ) -> UpstreamError {
+        let fault = error.fault();
+        if fault.retry_after().is_some() {
+            return error;
+        }
+        let headroom = match call.input() {
+            Operation::CountTokens => Duration::ZERO,
+            _ => {
+                let limiter = self.layers.quota().limiter().clone();
+                let known = (self.layers.breaker().handle(), limiter);
+                known.time_to_serve(call.target(), &call.demand(), call.context())
+            }
+        };
+        let plan = self.layers.retry().policy().plan();
+        match come_back::after(fault.kind(), attempts, headroom, plan) {
+            Some(after) => error.with_retry_after(after),
+            None => error,
         }
     }
 

@@ -161,13 +161,14 @@ async fn tokens_are_counted_for_the_model_that_was_asked_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn what_bedrock_says_in_milliseconds_is_said_in_seconds() {
+async fn what_bedrock_says_in_milliseconds_is_said_in_seconds_and_what_it_does_not_say_too() {
     let mut fake = Fake::new().await;
     let gateway = Running::new(&fake, "").await;
     for (sent, expected) in [
         (&[("x-amz-retry-after", "1500")][..], "2"),
         (&[("retry-after", "7")], "7"),
-        (&[], ""),
+        // It says nothing in practice.
+        (&[], "60"),
     ] {
         let headers = [&THROTTLED[..], sent].concat();
         let (answer, ()) = tokio::join!(gateway.post(CONVERSE, BODY), async {

@@ -3,6 +3,7 @@ use std::{error::Error, fmt, time::SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use tokio::time::Duration;
 use tower_bedrock_core::{
     BoxError, ErrorResponse, Fault, FaultKind, HasFault, History, Rejection, retry_after,
 };
@@ -86,6 +87,12 @@ impl UpstreamError {
             fault,
             history: History::default(),
         }))
+    }
+
+    /// Says when it is worth coming back, where Bedrock has not.
+    pub(crate) fn with_retry_after(mut self, after: Duration) -> Self {
+        self.0.fault = self.0.fault.with_retry_after(after);
+        self
     }
 
     pub(crate) fn into_cause(self) -> (Cause, Fault) {

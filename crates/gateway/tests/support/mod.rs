@@ -7,9 +7,11 @@
     reason = "every test file is a crate of its own and uses a part of this"
 )]
 
+pub mod clock;
 pub mod fake;
 pub mod frames;
 pub mod program;
+pub mod simulated;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -24,8 +26,10 @@ use hyper::body::Incoming;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tokio::{runtime, sync::oneshot, task::JoinHandle, time::timeout};
 
+pub use clock::Clock;
 pub use fake::{Call, Fake};
 pub use program::Program;
+pub use simulated::Simulated;
 
 pub const MODEL: &str = "us.anthropic.claude-sonnet-4-20250514-v1:0";
 pub const CONVERSE: &str = "/model/us.anthropic.claude-sonnet-4-20250514-v1%3A0/converse";
