@@ -7,7 +7,8 @@ mod support;
 use bedrock_gateway::config::{Config, Flags};
 use bytes::Bytes;
 use http::Request;
-use support::{Answer, BODY, CONVERSE, CONVERSE_STREAM, Fake, Running, frames, read};
+use sha2::{Digest, Sha256};
+use support::{Answer, BODY, CONVERSE, CONVERSE_STREAM, Fake, Running, eventually, frames, read};
 
 /// One attempt a call, so that a failure is one.
 const CACHE: &str = "[retry]\nmax_attempts = 1\n[cache]\n";
@@ -150,4 +151,53 @@ fn a_setting_out_of_its_range_is_refused_by_name() {
     let error = Config::parse("[cache]\nmax_bytes = 10", &Flags::default()).unwrap_err();
     let expected = "cache.max_bytes is 10: expected at least 1024";
     assert_eq!(error.to_string(), expected);
+}
+
+#[tokio::test]
+async fn a_client_never_gets_anothers_answer() {
+    let mut fake = Fake::new().await;
+    let clients = ["a", "b"].map(|name| {
+        let hash = hex::encode(Sha256::digest(name));
+        format!("[[client]]\nname = {name:?}\nkey_sha256 = {hash:?}\n")
+    });
+    let gateway = Running::new(&fake, &[CACHE, &clients.concat()].concat()).await;
+    let ask = async |key: &str| {
+        let request = Request::post(CONVERSE).header("authorization", format!("Bearer {key}"));
+        gateway.send(request.body(BODY.into()).unwrap()).await
+    };
+    let (answer, ()) = tokio::join!(ask("a"), async {
+        fake.call().await.answer(200, &[], ANSWER).await;
+    });
+    assert_eq!(answer.status, 200);
+    let (answer, ()) = tokio::join!(ask("b"), fail(&mut fake));
+    assert_eq!(answer.status, 503);
+    let (answer, ()) = tokio::join!(ask("a"), fail(&mut fake));
+    assert_eq!(answer.header("x-tower-bedrock-degraded"), "true");
+    assert_eq!(answer.body, ANSWER);
+}
+
+#[tokio::test]
+async fn identical_calls_at_once_are_one_where_that_is_asked_for() {
+    let mut fake = Fake::new().await;
+    let gateway = Running::new(&fake, "[retry]\n[cache]\nshare_in_flight = true\n").await;
+    let post = || gateway.post(CONVERSE, BODY);
+    let (first, second) = tokio::join!(post(), async {
+        let call = fake.call().await;
+        let taken = || gateway.handle.buffered_bytes();
+        let of_one = taken();
+        let (second, ()) = tokio::join!(post(), async {
+            eventually("both are read", || taken() == 2 * of_one).await;
+            // So that the second comes as far as it will.
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            call.answer(200, &[], ANSWER).await;
+        });
+        second
+    });
+    assert_eq!([&first.body, &second.body], [ANSWER; 2]);
+    let mut attempts = [&first, &second].map(|answer| answer.header("x-tower-bedrock-attempts"));
+    attempts.sort_unstable();
+    assert_eq!(attempts, ["0", "1"]);
+    assert!(!fake.was_called());
 }
