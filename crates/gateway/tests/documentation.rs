@@ -97,7 +97,8 @@ fn exemplified() -> BTreeMap<String, toml::Value> {
             match value {
                 toml::Value::Table(inner) => {
                     let inner = inner.into_iter();
-                    values.extend(inner.map(|(last, value)| (format!("{name}.{key}.{last}"), value)));
+                    values
+                        .extend(inner.map(|(last, value)| (format!("{name}.{key}.{last}"), value)));
                 }
                 value => {
                     values.insert(format!("{name}.{key}"), value);

@@ -2,6 +2,8 @@
 //!
 //! In a process of its own: an event that another thread emits first, with no subscriber, is off for good.
 
+#![allow(clippy::unwrap_used)]
+
 use std::{
     io,
     sync::{Arc, Mutex},

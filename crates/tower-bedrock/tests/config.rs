@@ -5,6 +5,7 @@
 
 use std::{error::Error, future::ready};
 
+use tokio::time::Instant;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_bedrock::{
     Answer, BoxError, Context, Demand, Fault, FaultKind, Invocation, Target,
@@ -46,6 +47,29 @@ async fn a_breaker_can_go_by_the_rate_alone() {
         }
         assert_eq!(stack.breaker().handle().state(&target), expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_is_waited_for_as_long_as_configured_and_counts_as_configured() {
+    let target = Target::parse("us-east-1", "a.b").unwrap();
+    let limit = "[[quota]]\ntokens_per_minute = 600\nwindow =";
+    let wait = |window: &str, at_most: &str| {
+        let text = format!("[timeout]\nquota = \"{at_most}\"\n{limit} \"{window}\"");
+        let limiter = build(&text).unwrap().quota().limiter().clone();
+        let (target, context) = (target.clone(), Context::new());
+        async move {
+            let [all, part] = [600, 60].map(|tokens| Demand::new(tokens).with_max_output_tokens(0));
+            let all = limiter.reserve(&target, &all, &context).await;
+            all.unwrap().sent();
+            let before = Instant::now();
+            let part = limiter.reserve(&target, &part, &context).await;
+            part.is_ok().then(|| before.elapsed().as_secs())
+        }
+    };
+    // A tenth of a bucket's minute; a window's use leaves it all at once.
+    assert_eq!(wait("bucket", "61s").await, Some(6));
+    assert_eq!(wait("sliding", "61s").await, Some(60));
+    assert_eq!(wait("sliding", "30s").await, None);
 }
 
 #[tokio::test]
@@ -184,6 +208,10 @@ async fn what_cannot_be_right_is_named() {
             "the first_event timeout is 0ns: expected more than 0s",
         ),
         ("[timeout]\nrequest = \"soon\"", "request"),
+        (
+            "[timeout]\nquota = \"2days\"",
+            "[timeout] quota is 172800s: expected at most 1day",
+        ),
         ("[[quota]]\ntokens_per_minute = 0", "tokens_per_minute is 0"),
         (
             "[[quota]]\nmodel = \"a.b\"\ntokens_per_day = 5",

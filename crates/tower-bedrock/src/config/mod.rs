@@ -21,6 +21,7 @@
 //!     attempt = "120s"          # one call to Bedrock
 //!     request = "300s"          # everything: waits, retries and fallbacks
 //!     first_event = "30s"       # one call to Bedrock, until the first content of a stream
+//!     quota = "61s"             # waiting for a quota: up to 1 day; what would wait longer is refused at once
 //!
 //!     [[quota]]
 //!     model = "anthropic.claude-sonnet-4-*"  # a glob over base models; "*" by default
@@ -28,6 +29,7 @@
 //!     tokens_per_minute = 200000
 //!     requests_per_minute = 200
 //!     burndown = 5              # what one output token counts; AWS's published rates by default
+//!     window = "sliding"        # how Bedrock counts: "sliding" (safe in any case), "fixed" or "bucket"
 //!
 //!     [[fallback]]
 //!     model = "us.anthropic.claude-sonnet-4-20250514-v1:0"  # left out: every model without a chain of its own
@@ -72,7 +74,7 @@ pub use self::fleet::{FleetConfig, RenewEvery};
 pub use self::{
     breaker::BreakerConfig,
     fallback::{AlternativeConfig, FallbackConfig},
-    quota::QuotaConfig,
+    quota::{QuotaConfig, WindowConfig},
     retry::RetryConfig,
     timeout::TimeoutConfig,
 };
@@ -175,6 +177,10 @@ impl StackConfig {
 
     fn build_with(&self, kept: Kept<'_>) -> Result<ConfiguredStack, InvalidSection> {
         let targets = targets::named(self);
+        let (attempt, request) = self
+            .timeout
+            .build()
+            .map_err(InvalidSection::of("timeout"))?;
         // What is kept reports to the metrics that it was made with, so those have to be kept as well.
         let target_metrics = kept.stack.map(ConfiguredStack::target_metrics).cloned();
         let target_metrics = target_metrics.unwrap_or_default();
@@ -204,10 +210,6 @@ impl StackConfig {
         let chains: Vec<_> = chains
             .collect::<Result<_, _>>()
             .map_err(InvalidSection::of("[fallback]"))?;
-        let (attempt, request) = self
-            .timeout
-            .build()
-            .map_err(InvalidSection::of("timeout"))?;
         let stack = StandardStack::new().map_err(InvalidSection::of("defaults"))?;
         let stack = stack
             .with_retry(retry)

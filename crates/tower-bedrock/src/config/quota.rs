@@ -1,6 +1,6 @@
 use serde::Deserialize;
 use tower_bedrock_core::{BoxError, Burndown, InvalidBurndown};
-use tower_bedrock_quota::{LimitTable, Limiter, Limits, QuotaLayer, QuotaPattern};
+use tower_bedrock_quota::{LimitTable, Limiter, Limits, QuotaLayer, QuotaPattern, Window};
 
 use super::StackConfig;
 use crate::metrics::QuotaMetrics;
@@ -23,6 +23,22 @@ pub struct QuotaConfig {
     pub tokens_per_day: Option<u64>,
     /// What one output token counts. Default: AWS's published rate.
     pub burndown: Option<u32>,
+    /// How Bedrock counts a limit's use over time. Default: `sliding`, which is safe however it does.
+    pub window: WindowConfig,
+}
+
+/// The shape of a limit's [`Window`].
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum WindowConfig {
+    /// [`Window::Sliding`]
+    #[default]
+    Sliding,
+    /// [`Window::Fixed`]
+    Fixed,
+    /// [`Window::Bucket`]
+    Bucket,
 }
 
 pub(super) fn build(config: &StackConfig, metrics: QuotaMetrics) -> Result<QuotaLayer, BoxError> {
@@ -31,6 +47,7 @@ pub(super) fn build(config: &StackConfig, metrics: QuotaMetrics) -> Result<Quota
         .limits(limits(quotas)?)
         .burndown(burndown(quotas)?)
         .observe(metrics)
+        .max_wait(config.timeout.quota)
         // Without a `[[quota]]` nobody has asked for calls to wait.
         .learn(!quotas.is_empty());
     for (tenant, share) in &config.shares {
@@ -54,12 +71,13 @@ pub(super) fn limits(quotas: &[QuotaConfig]) -> Result<LimitTable, BoxError> {
                 let why = "tokens_per_day is of a whole Region: expected no model beside it";
                 return Err(format!("{why}, found {model:?}").into());
             }
-            table = table.with_tokens_per_day(region, tokens);
+            table = table.with_tokens_per_day_in(quota.window.into(), region, tokens);
         }
         if quota.requests_per_minute.is_some() || quota.tokens_per_minute.is_some() {
             let limits = Limits::new()
                 .with_requests_per_minute(quota.requests_per_minute)
-                .with_tokens_per_minute(quota.tokens_per_minute);
+                .with_tokens_per_minute(quota.tokens_per_minute)
+                .with_window(quota.window.into());
             table = table.with(QuotaPattern::model(model).in_region(region), limits);
         }
     }
@@ -82,6 +100,7 @@ pub(super) fn differ_in_limits_only(one: &StackConfig, other: &StackConfig) -> b
         return false;
     }
     one.shares == other.shares
+        && one.timeout.quota == other.timeout.quota
         && one.quota.is_empty() == other.quota.is_empty()
         && rates(&one.quota).eq(rates(&other.quota))
 }
@@ -90,6 +109,16 @@ fn rates(quotas: &[QuotaConfig]) -> impl DoubleEndedIterator<Item = (&str, u32)>
     quotas
         .iter()
         .filter_map(|quota| Some((quota.model(), quota.burndown?)))
+}
+
+impl From<WindowConfig> for Window {
+    fn from(window: WindowConfig) -> Self {
+        match window {
+            WindowConfig::Sliding => Self::Sliding,
+            WindowConfig::Fixed => Self::Fixed,
+            WindowConfig::Bucket => Self::Bucket,
+        }
+    }
 }
 
 impl QuotaConfig {
