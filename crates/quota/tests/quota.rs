@@ -679,57 +679,6 @@ async fn an_unset_max_tokens_counts_the_models_maximum_or_is_right_sized() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_three_applications_spike() {
-    // 50 + 50 + 50 requests a minute on a quota of 150; one application rises to 60, then to 75.
-    let limiters = [requests(50), requests(50), requests(50)];
-    let sent = Arc::new(Mutex::new(Vec::<(Instant, usize)>::new()));
-    let start = Instant::now();
-    let mut tasks = Vec::new();
-    for (app, limiter) in limiters.into_iter().enumerate() {
-        for minute in 0..10_u32 {
-            let wanted = match (app, minute) {
-                (0, 3..6) => 60,
-                (0, 6..) => 75,
-                _ => 50,
-            };
-            for i in 0..wanted {
-                let (limiter, sent) = (limiter.clone(), Arc::clone(&sent));
-                tasks.push(tokio::spawn(async move {
-                    tokio::time::sleep(MINUTE * minute + MINUTE * i / wanted).await;
-                    let demand = Demand::new(10).with_max_output_tokens(10);
-                    if let Ok(mut reserved) =
-                        limiter.reserve(&target(), &demand, &Context::new()).await
-                    {
-                        reserved.sent();
-                        sent.lock().unwrap().push((Instant::now(), app));
-                    }
-                }));
-            }
-        }
-    }
-    for task in tasks {
-        task.await.unwrap();
-    }
-    let sent = sent.lock().unwrap();
-    // A quota of 150 in any minute throttles nobody ...
-    for (at, _) in sent.iter() {
-        let within = sent
-            .iter()
-            .filter(|(other, _)| other <= at && *other + MINUTE > *at);
-        assert!(within.count() <= 150);
-    }
-    // ... and each has its share: the other two all they want, the greedy one its fifty.
-    let share = |app: usize| {
-        let until = start + MINUTE * 10;
-        sent.iter()
-            .filter(|(at, by)| *by == app && *at < until)
-            .count()
-    };
-    assert_eq!((share(1), share(2)), (500, 500));
-    assert!((490..=500).contains(&share(0)), "{}", share(0));
-}
-
-#[tokio::test(start_paused = true)]
 async fn polling_for_readiness_never_touches_the_inner_service() {
     let (mut service, mut handle) =
         mock::spawn_layer::<Call, Reply, _>(QuotaLayer::new(requests(1)));
