@@ -53,7 +53,9 @@ pub(crate) struct Grant {
 
 impl Grant {
     const fn is_on_hold(&self) -> bool {
-        self.requests.is_on_hold() || self.own_tokens.is_on_hold()
+        self.requests.is_on_hold()
+            || self.own_tokens.is_on_hold()
+            || matches!(&self.day_tokens, Some(ticket) if ticket.is_on_hold())
     }
 }
 
@@ -314,12 +316,15 @@ impl Books<'_> {
 
     /// A call that was granted has ended.
     #[inline]
-    pub(crate) fn end(&mut self, mut grant: Grant, ending: Ending) {
-        if matches!(ending, Ending::Settled(_) | Ending::Kept) {
-            // Nothing was used by a call that was not sent.
-            self.each(&mut grant, Meter::send);
+    pub(crate) fn end(&mut self, grant: &Grant, ending: Ending) {
+        let mut sent;
+        let mut grant = grant;
+        // Nothing was used by a call that was not sent.
+        if grant.is_on_hold() && matches!(ending, Ending::Settled(_) | Ending::Kept) {
+            sent = *grant;
+            self.each(&mut sent, Meter::send);
+            grant = &sent;
         }
-        let grant = &grant;
         self.own.in_flight.calls = self.own.in_flight.calls.saturating_sub(1);
         self.own.in_flight.tokens = self.own.in_flight.tokens.saturating_sub(grant.tokens);
         match ending {

@@ -212,9 +212,9 @@ impl Key {
             if let Some(next) = state.pump(now, day.as_deref_mut(), wakers) {
                 self.note(state, next, day.as_deref_mut(), wakers);
             }
-            day.map(DayState::take_blocked).unwrap_or_default()
+            day.map(DayState::take_blocked)
         });
-        for key in waiting_for_day.iter().filter_map(Weak::upgrade) {
+        for key in waiting_for_day.iter().flatten().filter_map(Weak::upgrade) {
             key.told();
         }
     }
@@ -268,8 +268,8 @@ impl Key {
             let mut day = self.day.lock();
             step(&mut state, day.as_deref_mut(), &mut wakers)
         };
-        for waker in wakers {
-            waker.wake();
+        if !wakers.is_empty() {
+            wakers.into_iter().for_each(Waker::wake);
         }
         result
     }

@@ -177,7 +177,7 @@ impl State {
         now: Time,
         day: Option<&mut DayState>,
     ) {
-        self.budget.at(now, day).end(*grant, ending);
+        self.budget.at(now, day).end(grant, ending);
         if let Some(waited) = waited {
             let cost = match ending {
                 Ending::Settled(settlement) => settlement.cost,

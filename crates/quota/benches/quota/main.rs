@@ -24,7 +24,7 @@ use tower::{
     service_fn,
 };
 use tower_bedrock_core::{
-    Answer, BoxError, Completion, Context, Demand, Invocation, Target, TokenUsage,
+    Answer, BoxError, Completion, Context, Demand, Invocation, Target, TokenUsage, clock,
 };
 use tower_bedrock_quota::{
     Estimate, LimitTable, Limiter, Limits, QuotaLayer, QuotaPattern, Window,
@@ -101,6 +101,16 @@ fn pairs(bench: &mut Bench) {
         let limiter = Limiter::builder().estimate(AsDeclared).build().unwrap();
         let target = target(1);
         move || pair(&limiter, black_box(&target))
+    });
+    // What is left where somebody has read the clock before, as whoever stands further out in a stack has.
+    bench.case(&name("with the clock read before"), || {
+        let limiter = limiter(Window::Sliding, 1);
+        let target = target(1);
+        let read = clock::share();
+        move || {
+            let _ = &read;
+            pair(&limiter, black_box(&target));
+        }
     });
     bench.case(&name("the clock alone, twice"), || {
         || {
