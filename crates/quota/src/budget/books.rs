@@ -1,35 +1,11 @@
-use tower_bedrock_core::FaultKind;
-
+use super::{Budget, Ending, Grant, Settlement, returns::Returns};
 use crate::{
-    Limit, Limits, Reason,
-    attempt::{Answered, AttemptTimes},
-    config::Config,
+    Limit, Reason,
     day::DayState,
-    meter::{Meter, Rules, Ticket},
+    meter::{Meter, Ticket},
     queue::Load,
     time::Time,
 };
-
-/// What one quota key may use, and uses.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    now: Time,
-    requests: Meter,
-    tokens: Meter,
-    in_flight: Load,
-    settled: Settled,
-    attempts: AttemptTimes,
-    /// Calls let through since the beginning.
-    granted: u64,
-}
-
-/// What calls have cost of what they reserved, over the last hundred or so. Forecasts need it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Settled {
-    calls: u32,
-    reserved: u64,
-    cost: u64,
-}
 
 /// A budget at one moment, together with the tokens a day of its Region where there are any, so that one
 /// step takes all limits or none.
@@ -38,48 +14,6 @@ pub(crate) struct Books<'a> {
     own: &'a mut Budget,
     day: Option<&'a mut DayState>,
     now: Time,
-}
-
-/// What a call reserved, and where it was charged.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Grant {
-    pub(crate) tokens: u64,
-    /// When it was sent, as far as is known: learning tells old throttles from new by it.
-    pub(crate) sent: Time,
-    requests: Ticket,
-    own_tokens: Ticket,
-    day_tokens: Option<Ticket>,
-}
-
-impl Grant {
-    const fn is_on_hold(&self) -> bool {
-        self.requests.is_on_hold()
-            || self.own_tokens.is_on_hold()
-            || matches!(&self.day_tokens, Some(ticket) if ticket.is_on_hold())
-    }
-}
-
-/// How a call that was granted ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// It was answered, and Bedrock's own count is known.
-    Settled(Settlement),
-    /// Nobody knows what it cost: what it reserved stays charged.
-    Kept,
-    /// It cost nothing: it was not sent, or refused.
-    Refunded,
-    /// It cost nothing: it was throttled.
-    Throttled(FaultKind),
-}
-
-/// What Bedrock counted for a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Settlement {
-    /// What it deducted when the call started. It may be less than was reserved for it here.
-    pub(crate) reserved: u64,
-    /// What it charged in the end.
-    pub(crate) cost: u64,
-    pub(crate) answered: Answered,
 }
 
 /// What stands in a call's way.
@@ -102,132 +36,14 @@ pub(crate) struct Refusal {
     pub(crate) retry_after: Option<u64>,
 }
 
-const MINUTE: u64 = 60_000_000_000;
-
 /// A millisecond: the least a wait is said to be. Something is in the way, so it is never no time at all.
 const LEAST_WAIT: u64 = 1_000_000;
 
-impl Budget {
-    pub(crate) fn new(limits: &Limits, config: &Config) -> Self {
-        let rules = Rules {
-            period: MINUTE,
-            delay_variation: config.delay_variation_alone(),
-            learns: config.learns,
-        };
-        let meter = |declared| Meter::new(declared, limits.window(), rules);
-        Self {
-            now: Time::ZERO,
-            requests: meter(limits.requests_per_minute()),
-            tokens: meter(limits.tokens_per_minute()),
-            in_flight: Load::default(),
-            settled: Settled::default(),
-            attempts: AttemptTimes::default(),
-            granted: 0,
-        }
+impl<'a> Books<'a> {
+    pub(super) const fn new(own: &'a mut Budget, day: Option<&'a mut DayState>, now: Time) -> Self {
+        Self { own, day, now }
     }
 
-    /// Changes the limits; what is in use stays so.
-    pub(crate) fn declare(&mut self, limits: &Limits, now: Time) {
-        self.now = self.now.max(now);
-        let window = limits.window();
-        self.requests
-            .declare(limits.requests_per_minute(), window, self.now);
-        self.tokens
-            .declare(limits.tokens_per_minute(), window, self.now);
-    }
-
-    /// Brings everything up to `now`, or to the latest moment seen where that is later: threads that read
-    /// the clock one after another may come here the other way round.
-    #[inline]
-    pub(crate) fn at<'a>(&'a mut self, now: Time, mut day: Option<&'a mut DayState>) -> Books<'a> {
-        if now > self.now {
-            self.now = now;
-            self.requests.advance(now);
-            self.tokens.advance(now);
-        }
-        let now = self.now;
-        if let Some(day) = &mut day {
-            day.advance(now);
-        }
-        Books {
-            own: self,
-            day,
-            now,
-        }
-    }
-
-    /// The latest moment seen.
-    pub(crate) const fn now(&self) -> Time {
-        self.now
-    }
-
-    pub(crate) const fn requests(&self) -> &Meter {
-        &self.requests
-    }
-
-    pub(crate) const fn tokens(&self) -> &Meter {
-        &self.tokens
-    }
-
-    pub(crate) const fn in_flight(&self) -> Load {
-        self.in_flight
-    }
-
-    /// Whether it matters when exactly a call ended so: where something is charged, learnt, or timed.
-    #[inline]
-    pub(crate) fn depends_on_when(&self, grant: &Grant, ending: Ending) -> bool {
-        let learning = || self.requests.is_learning() || self.tokens.is_learning();
-        match ending {
-            Ending::Settled(settlement) => {
-                settlement.overshoot(grant) > 0
-                    || grant.is_on_hold()
-                    || self.attempts.needs_clock(settlement.answered)
-                    || learning()
-            }
-            Ending::Throttled(_) => true,
-            Ending::Kept => grant.is_on_hold(),
-            Ending::Refunded => false,
-        }
-    }
-
-    /// Whether nothing would be lost by forgetting it but what was learnt.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.in_flight.calls == 0 && self.requests.is_idle() && self.tokens.is_idle()
-    }
-
-    /// The limit that a throttle teaches, and what the call asked of it. One that does not say which quota teaches the limit that is used
-    /// up the furthest here, or requests where no limit is known: every call counts one there.
-    fn taught_by(&mut self, kind: FaultKind, tokens: u64) -> Option<(&mut Meter, u64)> {
-        match kind {
-            FaultKind::ThrottledRequests => Some((&mut self.requests, 1)),
-            FaultKind::ThrottledTokens => Some((&mut self.tokens, tokens)),
-            FaultKind::Throttled if self.tokens.fullness() > self.requests.fullness() => {
-                Some((&mut self.tokens, tokens))
-            }
-            FaultKind::Throttled => Some((&mut self.requests, 1)),
-            _ => None,
-        }
-    }
-}
-
-#[cfg(feature = "redis")]
-impl Budget {
-    /// Requests and tokens a minute.
-    pub(crate) const fn meters(&self) -> [&Meter; 2] {
-        [&self.requests, &self.tokens]
-    }
-
-    pub(crate) const fn meters_mut(&mut self) -> [&mut Meter; 2] {
-        [&mut self.requests, &mut self.tokens]
-    }
-
-    /// Calls let through since the beginning.
-    pub(crate) const fn granted(&self) -> u64 {
-        self.granted
-    }
-}
-
-impl Books<'_> {
     pub(crate) const fn now(&self) -> Time {
         self.now
     }
@@ -426,60 +242,6 @@ impl Books<'_> {
         if let (Some(day), Some(ticket)) = (&mut self.day, grant.day_tokens) {
             day.meter_mut().give_back(ticket, grant.tokens);
         }
-    }
-}
-
-impl Settlement {
-    /// What Bedrock charged when the call ended, beyond what it had deducted when it started. An input that
-    /// was estimated too high was not in use there, and must not leave the window here for what was.
-    #[inline]
-    fn overshoot(self, grant: &Grant) -> u64 {
-        self.cost.saturating_sub(self.reserved.min(grant.tokens))
-    }
-}
-
-impl Settled {
-    #[inline]
-    fn add(&mut self, reserved: u64, cost: u64) {
-        self.calls += 1;
-        self.reserved = self.reserved.saturating_add(reserved);
-        self.cost = self.cost.saturating_add(cost);
-        if self.calls == 128 {
-            *self = Self {
-                calls: 64,
-                reserved: self.reserved / 2,
-                cost: self.cost / 2,
-            };
-        }
-    }
-
-    fn share(&self) -> f64 {
-        if self.reserved == 0 {
-            1.0
-        } else {
-            self.cost as f64 / self.reserved as f64
-        }
-    }
-}
-
-/// What calls in flight will give back, as evenly over the time that calls last as they were sent.
-struct Returns {
-    tokens: f64,
-    /// In nanoseconds.
-    over: f64,
-}
-
-impl Returns {
-    /// When so many tokens fit of which some are available now; `at` says when an amount would, were nothing
-    /// given back.
-    fn soonest(&self, now: Time, wanted: u64, available: u64, at: impl Fn(u64) -> Time) -> Time {
-        // What was sent longer ago than a minute has left the window: nothing comes back of that.
-        let tokens = self.tokens * (MINUTE as f64 / self.over).min(1.0);
-        let missing = wanted.saturating_sub(available) as f64;
-        // `as` saturates, and `min` takes 1 for no number.
-        let returned = now.plus((self.over * (missing / tokens).min(1.0)) as u64);
-        let rest = at(wanted.saturating_sub(tokens as u64));
-        at(wanted).min(rest.max(returned))
     }
 }
 
