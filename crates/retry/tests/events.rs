@@ -29,7 +29,8 @@ impl io::Write for Log {
 
 impl Log {
     fn lines(&self) -> Vec<String> {
-        let log = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let log = self.0.lock().expect("no writer panics");
+        let log = str::from_utf8(&log).expect("logs are text");
         log.lines().map(str::to_owned).collect()
     }
 }
