@@ -73,6 +73,38 @@ impl Bench {
         }
     }
 
+    /// Measures a call that leaves something behind, which `clear` takes away after every hundred calls, unmeasured.
+    pub fn case_cleared<C: FnMut(), D: FnMut()>(
+        &mut self,
+        name: &str,
+        make: impl FnOnce() -> (C, D),
+    ) {
+        const CALLS: u64 = 100;
+        let Mode::Timed(criterion) = &mut self.mode else {
+            return;
+        };
+        let (mut call, mut clear) = make();
+        call();
+        clear();
+        let allocations = allocation_counter::measure(&mut call).count_total;
+        let name = format!("{name} ({allocations} allocations)");
+        criterion.bench_function(&name, |bencher| {
+            bencher.iter_custom(|calls| {
+                let mut taken = Duration::ZERO;
+                let mut left = calls;
+                while left > 0 {
+                    clear();
+                    let now = left.min(CALLS);
+                    let start = SystemTime::now();
+                    (0..now).for_each(|_| call());
+                    taken += start.elapsed().unwrap_or_default();
+                    left -= now;
+                }
+                taken
+            });
+        });
+    }
+
     /// Measures what a call takes in each of two threads at once, which are told apart by their number.
     pub fn two_threads<C: Fn(usize) + Sync>(&mut self, name: &str, make: impl FnOnce() -> C) {
         let Mode::Timed(criterion) = &mut self.mode else {

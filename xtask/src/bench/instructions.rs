@@ -21,21 +21,32 @@ pub(super) fn can_be_counted() -> bool {
 }
 
 /// The instructions of one call of a benchmark; `None` of one that cannot be counted, which runs in several threads.
-pub(super) fn of_a_call(manifest: &str, benchmark: &str, case: &str) -> Result<Option<u64>> {
+pub(super) fn of_a_call(
+    manifest: &str,
+    benchmark: &str,
+    features: &str,
+    case: &str,
+) -> Result<Option<u64>> {
     let [few, many] = CALLS;
-    let more = of_a_run(manifest, benchmark, case, many)?
-        .saturating_sub(of_a_run(manifest, benchmark, case, few)?);
+    let of_a_run = |calls| of_a_run(manifest, benchmark, features, case, calls);
+    let more = of_a_run(many)?.saturating_sub(of_a_run(few)?);
     let of_a_call = more / (many - few);
     // Where the benchmark makes no call the two differ by next to nothing.
     Ok((of_a_call > 0).then_some(of_a_call))
 }
 
-fn of_a_run(manifest: &str, benchmark: &str, case: &str, calls: u64) -> Result<u64> {
+fn of_a_run(
+    manifest: &str,
+    benchmark: &str,
+    features: &str,
+    case: &str,
+    calls: u64,
+) -> Result<u64> {
     const RUNNER: &str = "target.'cfg(all())'.runner=['valgrind', '--tool=cachegrind', '--cache-sim=no', \
                           '--cachegrind-out-file=/dev/null']";
     let output = cargo()
         .args(["bench", "--quiet", "--config", RUNNER, "--bench", benchmark])
-        .args(["--manifest-path", manifest])
+        .args(["--manifest-path", manifest, "--features", features])
         .env("BENCH_COUNT_CASE", case)
         .env("BENCH_COUNT_CALLS", calls.to_string())
         .output()?;

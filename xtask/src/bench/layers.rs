@@ -8,13 +8,14 @@ use anyhow::{Context, Result, ensure};
 use super::{instructions, machine};
 use crate::{command::cargo, paths};
 
-/// The packages, and the benchmark of each.
-const BENCHMARKS: [(&str, &str); 5] = [
-    ("retry", "retry"),
-    ("breaker", "breaker"),
-    ("quota", "quota"),
-    ("fallback", "fallback"),
-    ("tower-bedrock", "stack"),
+/// The packages, the benchmark of each, and the features that it needs.
+const BENCHMARKS: [(&str, &str, &str); 6] = [
+    ("retry", "retry", ""),
+    ("breaker", "breaker", ""),
+    ("quota", "quota", ""),
+    ("fallback", "fallback", ""),
+    ("cloudwatch", "metrics", "aws"),
+    ("tower-bedrock", "stack", ""),
 ];
 
 const BEGIN: &str = "<!-- cargo xtask bench layers -->\n";
@@ -30,12 +31,13 @@ Times go by what else the machine does; instructions, counted by valgrind's cach
 
 pub(super) fn run() -> Result<()> {
     let mut page = INTRODUCTION.to_owned();
-    for (folder, benchmark) in BENCHMARKS {
+    for (folder, benchmark, features) in BENCHMARKS {
         let manifest = paths::root().join("crates").join(folder).join("Cargo.toml");
         let output = cargo()
             .args(["bench", "--quiet", "--bench", benchmark])
             .arg("--manifest-path")
             .arg(&manifest)
+            .args(["--features", features])
             // A second is enough: a call takes nanoseconds.
             .args(["--", "--output-format", "bencher"])
             .args(["--warm-up-time", "0.5", "--measurement-time", "1"])
@@ -48,7 +50,7 @@ pub(super) fn run() -> Result<()> {
         let output = String::from_utf8(output.stdout).context("criterion's output")?;
         let count = |case: &str| {
             let manifest = manifest.to_string_lossy();
-            instructions::of_a_call(&manifest, benchmark, case)
+            instructions::of_a_call(&manifest, benchmark, features, case)
         };
         let table = table(&output, instructions::can_be_counted().then_some(count))?;
         println!("{table}");
