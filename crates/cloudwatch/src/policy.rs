@@ -125,8 +125,11 @@ impl TargetMetrics {
 impl Breaker {
     fn new(target: Option<&Target>) -> Self {
         let labels = labels_of(target);
+        let state = register_gauge(table::CIRCUIT_BREAKER_STATE, labels.clone());
+        // As all begin. A gauge that was never told is not sent everywhere.
+        state.set(0.0);
         Self {
-            state: register_gauge(table::CIRCUIT_BREAKER_STATE, labels.clone()),
+            state,
             labels,
             generation: AtomicU64::new(0),
         }
