@@ -72,10 +72,12 @@ impl Operations {
     /// queries, the policy, and topics where none were named. A stack of that name is changed to what this
     /// configuration wants, which takes away what it no longer has.
     ///
+    /// Alarms and dashboards of the same names that are in no stack, such as those that `apply` has made, are in its way.
+    ///
     /// Needs the rights to make and change stacks, and what is in them. It says to CloudFormation that
     /// there is a policy among them (`CAPABILITY_IAM`), which is attached to nobody: that is left to you.
     ///
-    /// CloudFormation takes 51,200 bytes in a request, which is three targets or four. More of them have to be read from
+    /// CloudFormation takes 51,200 bytes in a request, which is three targets. More of them have to be read from
     /// S3: put there what [`cloudformation`](Self::cloudformation) prints, and say where it is by `template_url`.
     ///
     /// ```no_run
