@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod baselines;
 pub mod closed_loop;
+pub mod dashboard;
 pub mod failing_dependency;
 pub mod fleet;
 pub mod job;
@@ -34,9 +35,10 @@ pub use self::{
 pub type Experiment = fn(&Options) -> anyhow::Result<Report>;
 
 /// Every experiment, by the name that `cargo xtask experiment` knows it by.
-pub const EXPERIMENTS: [(&str, Experiment); 7] = [
+pub const EXPERIMENTS: [(&str, Experiment); 8] = [
     ("backoff", backoff::run),
     ("closed-loop", closed_loop::run),
+    ("dashboard", dashboard::run),
     ("failing-dependency", failing_dependency::run),
     ("fleet", fleet::run),
     ("monday", monday::run),
