@@ -168,6 +168,10 @@ impl Key {
             |_| now,
             |state, now, _| state.budget_mut().declare(limits, now),
         );
+        #[cfg(feature = "redis")]
+        if let Some(attention) = self.attention.get() {
+            attention.call();
+        }
     }
 
     /// Changes the limits in another way; who waits is looked at anew.

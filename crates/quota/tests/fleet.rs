@@ -529,6 +529,101 @@ async fn what_a_throttle_teaches_is_shared_and_not_multiplied() {
     world.check();
 }
 
+/// One whose store always says the same.
+struct Says(StoreError);
+
+impl Store for Says {
+    fn renew<'a>(&'a self, _: &'a str, _: &'a Renewal) -> Answering<'a> {
+        Box::pin(async { Err(self.0.clone()) })
+    }
+}
+
+/// The store answers: all of the limit is others' that it keeps count of.
+#[tokio::test(start_paused = true)]
+async fn a_process_too_many_has_no_safe_share() {
+    let (fleet, worker) = Fleet::builder(Says(StoreError::Full)).build().unwrap();
+    let limiter = Limiter::builder()
+        .limits(LimitTable::new().with(QuotaPattern::any(), limits(LIMIT)))
+        .fleet(fleet)
+        .build()
+        .unwrap();
+    let working = tokio::spawn(worker.run());
+    let (target, demand, context) = (target(), Demand::new(1), Context::new());
+    let waiting = limiter.reserve(&target, &demand, &context);
+    let waited = tokio::time::timeout(MINUTE / 2, waiting).await;
+    assert!(waited.is_err(), "{waited:?}");
+    let level = limiter.snapshot(&target).unwrap().tokens_per_minute;
+    assert_eq!(level.effective, Some(0));
+    working.abort();
+}
+
+/// What was nobody's for a time is not taken before the fleet was asked for it.
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_is_declared_again_is_asked_for_again() {
+    let mut world = World::new();
+    let process = world.start(1, 150);
+    let (limiter, cut) = (process.limiter.clone(), Arc::clone(&process.cut));
+    let declare = |limits| {
+        let table = LimitTable::new().with(QuotaPattern::any(), limits);
+        limiter.set_limits(table).unwrap();
+    };
+    let share = || {
+        let level = limiter.snapshot(&target()).unwrap().tokens_per_minute;
+        level.effective
+    };
+    world.until(2).await;
+    world.kill_callers(0).await;
+    declare(Limits::new().with_requests_per_minute(100_000));
+    world.until(3).await;
+
+    declare(limits(LIMIT));
+    sleep(Duration::from_secs(30)).await;
+    // Nobody calls, so nothing is asked for.
+    assert_eq!(share(), Some(0));
+    let called = call(&limiter, 150, 0, &world.service);
+    let called = tokio::time::timeout(Duration::from_secs(1), called).await;
+    assert_eq!(called, Ok(Ok(())));
+    // Alone it is given more than the quarter that would be safe.
+    assert!(share() > Some(LIMIT / 4), "{:?}", share());
+
+    declare(Limits::new().with_requests_per_minute(100_000));
+    sleep(Duration::from_secs(1)).await;
+    cut.store(true, Relaxed);
+    declare(limits(LIMIT / 2));
+    assert_eq!(share(), Some(0));
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(share(), Some(LIMIT / 8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_without_a_limit_is_none_of_the_fleets() {
+    let store = MemoryStore::new();
+    let process = Process::start(&store, 0, Limits::new(), 4);
+    let service = Service::default();
+    for _ in 0..10 {
+        call(&process.limiter, 150, 0, &service).await.unwrap();
+        sleep(Duration::from_secs(10)).await;
+    }
+    assert_eq!(store.round_trips(), 0);
+    // Until it has one.
+    let table = LimitTable::new().with(QuotaPattern::any(), limits(LIMIT));
+    process.limiter.set_limits(table).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(store.round_trips(), 1);
+}
+
+/// Whoever is called for the first time after the worker has left has nothing, whatever the store would say.
+#[tokio::test(start_paused = true)]
+async fn who_has_left_takes_no_safe_share() {
+    let store = MemoryStore::new();
+    let process = Process::start(&store, 0, limits(LIMIT), 4);
+    process.stop.notify_one();
+    process.worker.await.unwrap();
+    let (target, demand, context) = (target(), Demand::new(1), Context::new());
+    let waiting = process.limiter.reserve(&target, &demand, &context);
+    assert!(tokio::time::timeout(MINUTE / 2, waiting).await.is_err());
+}
+
 #[test]
 fn settings_out_of_range_are_named() {
     let build = |members, timeout| {

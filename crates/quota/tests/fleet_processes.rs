@@ -8,8 +8,12 @@ use std::{
     collections::BTreeMap,
     env,
     io::{BufRead, BufReader, Write as _, stdin},
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::{Arc, Mutex},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        mpsc::{self, Receiver},
+    },
+    thread,
 };
 
 use redis::{Client, Connection, Script};
@@ -36,6 +40,8 @@ const TOKENS: u64 = 50;
 const CALLERS: usize = 10;
 const STEP: u64 = 500;
 const MINUTE: u64 = 60_000;
+/// More than a step takes on a machine with other things to do.
+const LONG: Duration = Duration::from_secs(60);
 
 fn target() -> Target {
     Target::parse("us-east-1", "acme.small-1").unwrap()
@@ -147,7 +153,8 @@ fn process() {
 struct Process {
     child: Child,
     input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    /// The lines that it writes.
+    output: Receiver<String>,
 }
 
 impl Process {
@@ -159,9 +166,16 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (says, output) = mpsc::channel();
+        thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .for_each(|line| drop(says.send(line)));
+        });
         Self {
             input: child.stdin.take().unwrap(),
-            output: BufReader::new(child.stdout.take().unwrap()),
+            output,
             child,
         }
     }
@@ -169,11 +183,7 @@ impl Process {
     fn step(&mut self, url: &str) -> Vec<u64> {
         writeln!(self.input, "{url}").unwrap();
         loop {
-            let mut line = String::new();
-            assert!(
-                self.output.read_line(&mut line).unwrap() > 0,
-                "the process has ended"
-            );
+            let line = self.output.recv_timeout(LONG).expect("it goes on");
             if let Some((_, calls)) = line.split_once("calls ") {
                 return calls
                     .split_whitespace()

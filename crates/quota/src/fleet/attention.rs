@@ -13,6 +13,8 @@ use crate::{Limit, Reason, budget::Refusal, key::Key};
 pub(crate) struct Calls {
     keys: Mutex<Vec<Weak<Key>>>,
     notify: Notify,
+    /// Whether the worker has left the fleet.
+    ended: AtomicBool,
 }
 
 /// How a key calls the worker.
@@ -48,6 +50,14 @@ impl Calls {
 
     pub(crate) fn take(&self) -> Vec<Weak<Key>> {
         std::mem::take(&mut self.keys.lock())
+    }
+
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.load(Relaxed)
     }
 
     fn push(&self, key: Weak<Key>) {

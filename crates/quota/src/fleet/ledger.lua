@@ -157,11 +157,14 @@ local function learn(learnt, claim)
 end
 
 local function committed(m, l)
-  local standing = m[l]
-  if now < m.expires + m.lasts then
-    return max(standing.share, standing.used)
+  local share, used, safe = m[l].share, m[l].used, m[l].safe
+  local later = m.reserve >= m.lasts and safe or min(share, safe)
+  if now < m.expires then
+    return max(share, used)
+  elseif now < m.expires + m.lasts then
+    return max(share, used, later)
   end
-  return min(standing.share, standing.safe)
+  return later
 end
 
 -- Gives those in `who` as much as the next, but no more than they have use for.

@@ -102,6 +102,13 @@ impl Ledger {
         Ok(answer)
     }
 
+    /// Whether nothing of it counts any more.
+    pub(crate) fn is_forgotten(&self, now: u64) -> bool {
+        self.members
+            .values()
+            .all(|member| now >= member.forgotten())
+    }
+
     fn award(&self, limit: usize, id: u128, now: u64, settling: bool) -> Award {
         let live = || {
             self.members
@@ -185,10 +192,19 @@ impl Member {
         let Standing {
             share, used, safe, ..
         } = self.standings[limit];
-        if now < self.expires + self.lasts {
-            share.max(used)
+        // Two windows after its lease it goes up to its safe share, if it is there still. Who may have had what is
+        // above its share has to be down by then, so that is to be told from the end of its lease on.
+        let later = if self.reserve >= self.lasts {
+            safe
         } else {
             share.min(safe)
+        };
+        if now < self.expires {
+            share.max(used)
+        } else if now < self.expires + self.lasts {
+            share.max(used).max(later)
+        } else {
+            later
         }
     }
 

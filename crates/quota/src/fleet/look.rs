@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     budget::Budget,
-    meter::{Meter, Share},
+    meter::{Joins, Meter, Share},
     queue::Load,
     state::State,
     time::Time,
@@ -24,6 +24,10 @@ pub(crate) struct Look {
     pub(crate) throttled: bool,
     /// Nothing is in use, and nobody waits.
     pub(crate) idle: bool,
+    /// There is a limit that the fleet has not been asked for.
+    pub(crate) new: bool,
+    /// There is a limit at all.
+    pub(crate) shared: bool,
 }
 
 impl Look {
@@ -64,6 +68,8 @@ impl Look {
                 look.hungry |= !share.is_whole();
             }
             look.throttled |= claim.throttled > 0;
+            look.shared = true;
+            look.new |= share.is_new();
             look.idle &= claim.used == 0;
             look.claims[limit] = claim;
         }
@@ -103,10 +109,14 @@ impl Shares for Budget {
 }
 
 /// From now on the limits are a fleet's, and this process has nothing of them until it is answered; if nobody
-/// does, a safe share from `safe_from` on.
-pub(crate) fn join(budget: &mut Budget, members: u64, safe_from: Time) {
+/// does, it has a safe share after some time.
+pub(crate) fn join(budget: &mut Budget, joins: Joins, now: Time) {
     for meter in budget.meters_mut() {
-        let declared = meter.reading().declared.unwrap_or(0);
-        meter.join(Share::unanswered(declared / members, safe_from));
+        meter.join(joins, now);
     }
+}
+
+/// Whether there is a limit to share.
+pub(crate) fn is_shared(budget: &Budget) -> bool {
+    budget.meters().iter().any(|meter| meter.share().is_some())
 }

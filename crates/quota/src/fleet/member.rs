@@ -93,13 +93,33 @@ impl Member {
         self.away
     }
 
+    pub(crate) const fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
     /// The earliest moment that a renewal may be sent which calls wait for.
     pub(crate) fn earliest(&self) -> Time {
-        self.pace.earliest()
+        self.pace.earliest(self.lot())
+    }
+
+    /// Different for each member and renewal, below 256: a store that comes back is not to be asked by all at once. One
+    /// that was never answered is patient for so long and no longer.
+    const fn lot(&self) -> u64 {
+        if self.answered.is_none() {
+            return 0;
+        }
+        let lot = (self.id as u64 ^ (self.id >> 64) as u64).wrapping_add(self.sequence);
+        lot.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56
     }
 
     /// Whether a renewal is to be sent now. `called` where something is said to be short.
     pub(crate) fn is_due(&self, look: &Look, now: Time) -> bool {
+        if !look.shared && self.answered.is_none() {
+            return false;
+        }
+        if look.new {
+            return true;
+        }
         let regular = !self.away && now >= self.pace.regular_at();
         if regular || self.pace.failures > 0 || look.hungry || look.throttled {
             return true;
@@ -218,6 +238,10 @@ impl Member {
         let safe_from = self.expires.plus(settings.window.saturating_mul(2));
         let members = answer.members.max(settings.members).max(1);
         shares.each_share(|limit, _, share| {
+            if sent.renewal.claims[limit].limit == 0 {
+                // Declared since: it has not been asked for.
+                return;
+            }
             let award = &answer.awards[limit];
             let terms = Terms {
                 share: award.share,
@@ -241,6 +265,12 @@ impl Member {
         change
     }
 
+    /// The store keeps count of as many members as it can, and of this one it does not: what it has would be beyond the
+    /// limit.
+    pub(crate) fn turned_away(&self, shares: &mut impl Shares) {
+        shares.each_share(|_, _, share| share.resign());
+    }
+
     /// The store has not answered.
     pub(crate) fn failed(&mut self, now: Time) -> Option<Change> {
         if self.away {
@@ -259,7 +289,7 @@ impl Member {
 
     /// When the next renewal is due, where nothing calls for one sooner; `None` while away.
     pub(crate) fn next(&self) -> Option<Time> {
-        (!self.away).then(|| self.pace.next())
+        (!self.away).then(|| self.pace.next(self.lot()))
     }
 
     /// When renewals are due is of no account to whoever tries every moment for them.
@@ -322,20 +352,21 @@ impl Pace {
         self.regular = self.interval.min(CONFIRM.max(self.early));
     }
 
-    fn next(&self) -> Time {
+    fn next(&self, lot: u64) -> Time {
         if self.failures > 0 {
-            return self.earliest();
+            return self.earliest(lot);
         }
         self.regular_at()
     }
 
     /// Whatever waits, a store that fails is not asked again at once.
-    fn earliest(&self) -> Time {
+    fn earliest(&self, lot: u64) -> Time {
         let wait = match self.failures {
             0 => self.early,
             failures => {
                 let wait = FIRST_RETRY.saturating_mul(1 << (failures - 1).min(8));
-                wait.min(LONGEST_RETRY)
+                let wait = wait.min(LONGEST_RETRY);
+                wait - wait / 1_024 * lot
             }
         };
         self.sent.plus(wait)

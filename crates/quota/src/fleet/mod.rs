@@ -56,13 +56,21 @@
 //!   before any old member has renewed, can be given what others hold.
 //! - **A failover that loses the last writes**: shares that were granted in them, if others are granted the same before
 //!   their holders renew.
-//! - **The store down when processes start**: each new one takes the limit divided by `members`.
+//! - **The store down when processes start**: each new one takes the limit divided by `members`. So does one whose
+//!   worker is not run within four [timeouts](FleetBuilder::timeout) of its first call: spawn it before.
+//! - **The server's clock set forward**, or a failover to a server whose clock is ahead, by more than a lease: what is
+//!   leased counts as run out, until it is renewed.
+//! - **A process that is suspended**, with its clock (a virtual machine, a function that is frozen), for longer than its
+//!   lease: until it has renewed it goes on with what it had.
 //! - **Settlement**: what calls cost beyond what they reserved. The process that made them works it off before its next
 //!   call goes, and the others' shares shrink by it with their next renewals; until then they fill them. With a
 //!   burndown of 5 and a `max_tokens` far below five times the usual output, a burst can earn some 429s.
 //!
-//! Clocks may differ by any amount, as no time of day leaves a process; they are taken to run at the same speed
-//! within a hundredth.
+//! The processes' clocks may differ by any amount, as no time of day leaves a process; they are taken to run at the
+//! same speed within a hundredth. The store must not evict its keys, which all have a time to live: choose
+//! `maxmemory-policy noeviction`, or `allkeys-` ones only with memory enough.
+//!
+//! Of more than 256 processes the last to come get nothing until others have left or are forgotten.
 //!
 //! # What it costs
 //!
@@ -93,7 +101,7 @@ use std::{
 };
 
 pub(crate) use self::attention::Attention;
-use self::{attention::Calls, settings::Settings};
+use self::{attention::Calls, look::Shares as _, settings::Settings};
 pub use self::{
     redis::RedisStore,
     renewal::{Answer, Renewal, StoreError},
@@ -101,7 +109,7 @@ pub use self::{
     store::{Answering, MemoryStore, Store},
     worker::Worker,
 };
-use crate::{key::Key, time::Time};
+use crate::{key::Key, meter::Joins, time::Time};
 
 /// Processes that share their quotas: what [`LimiterBuilder::fleet`](crate::LimiterBuilder::fleet) is given.
 ///
@@ -142,13 +150,23 @@ impl Fleet {
             settings,
             keys,
         } = &*self.shared;
-        let safe_from = now.plus(settings.patience());
+        let joins = Joins {
+            members: settings.members,
+            patience: settings.patience(),
+        };
+        let mut shared = false;
         key.adjust(now, |state| {
-            look::join(state.budget_mut(), settings.members, safe_from);
+            look::join(state.budget_mut(), joins, now);
+            shared = look::is_shared(state.budget());
+            if calls.is_over() {
+                state.budget_mut().each_share(|_, _, share| share.resign());
+            }
         });
         let number = keys.fetch_add(1, Relaxed);
         let attention = Attention::new(Arc::clone(calls), Arc::downgrade(key), number);
-        attention.call();
+        if shared {
+            attention.call();
+        }
         key.attend(attention);
     }
 }

@@ -56,6 +56,10 @@ struct Returned {
     result: Result<Answer, StoreError>,
 }
 
+/// What the records of a key have the form of: processes with another share no quota with these, rather than take its
+/// numbers for others.
+const FORMAT: &str = "v1";
+
 enum Event {
     Called,
     Due,
@@ -134,10 +138,11 @@ impl Worker {
                 self.entries.retain(|_, entry| entry.key.strong_count() > 0);
                 let entries = &self.entries;
                 self.due.retain(|(_, number)| entries.contains_key(number));
+                self.count_lost();
             }
             let entry = self.entries.entry(number).or_insert_with(|| Entry {
                 key: Arc::downgrade(&key),
-                name: format!("{}:{{{}}}", self.prefix, key.name()).into(),
+                name: format!("{}:{FORMAT}:{{{}}}", self.prefix, key.name()).into(),
                 member: Member::new(
                     self.id.wrapping_add(u128::from(number)),
                     clock.now(),
@@ -188,15 +193,18 @@ impl Worker {
         };
         let Some(key) = entry.key.upgrade() else {
             self.entries.remove(&number);
+            self.count_lost();
             return;
         };
         let (member, settings) = (&mut entry.member, &self.settings);
         let turned = key.attention().map(|attention| attention.answer());
         let now = key.clock().now();
         let mut sent = None;
+        let mut shared = false;
         key.adjust(now, |state| {
             let look = Look::at(state, turned.unwrap_or_default());
-            if member.is_away() && !look.idle {
+            shared = look.shared;
+            if member.is_away() && (look.new || !look.idle) {
                 member.wake(state.budget_mut(), now, settings);
             }
             if member.is_due(&look, now) {
@@ -209,7 +217,7 @@ impl Worker {
                 let name = Arc::clone(&entry.name);
                 self.send(number, name, sent);
             }
-            None if entry.member.is_away() => {}
+            None if entry.member.is_away() || !shared => {}
             None => {
                 let at = key.clock().instant(entry.member.later(now));
                 entry.rests = Instant::now() + Duration::from_millis(100);
@@ -255,6 +263,9 @@ impl Worker {
             }),
             Err(error) => {
                 tracing::debug!(key = %key.name(), %error, "a lease was not renewed");
+                if *error == StoreError::Full {
+                    key.adjust(now, |state| member.turned_away(state.budget_mut()));
+                }
                 change = member.failed(now);
             }
         }
@@ -268,6 +279,12 @@ impl Worker {
         if let Some(change) = change {
             self.tell(&key, change, result.err());
         }
+    }
+
+    /// Of keys that are gone it is not told that the store is back.
+    fn count_lost(&mut self) {
+        let lost = |entry: &&Entry| entry.member.is_lost();
+        self.lost = self.entries.values().filter(lost).count();
     }
 
     fn tell(&mut self, key: &Key, change: Change, error: Option<StoreError>) {
@@ -300,6 +317,7 @@ impl Worker {
 
     /// Gives all leases back, as far as the store answers in time.
     async fn leave(mut self) {
+        self.calls.end();
         // Whatever is in flight would come too late to be used.
         self.in_flight = FuturesUnordered::new();
         let mut leaving = Vec::new();
@@ -307,7 +325,8 @@ impl Worker {
             let Some(key) = entry.key.upgrade() else {
                 continue;
             };
-            if entry.member.is_away() {
+            // One that was about to leave may not have arrived.
+            if entry.member.is_away() && !entry.in_flight {
                 continue;
             }
             let (member, settings) = (&mut entry.member, &self.settings);

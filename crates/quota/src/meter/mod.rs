@@ -5,9 +5,9 @@ mod declared;
 mod share;
 mod unknown;
 
-pub(crate) use self::share::Share;
 #[cfg(feature = "redis")]
 pub(crate) use self::share::Terms;
+pub(crate) use self::share::{Joins, Share};
 use self::{declared::Declared, unknown::Unknown};
 use crate::{time::Time, window::Window};
 
@@ -17,8 +17,8 @@ pub(crate) struct Meter {
     rules: Rules,
     /// Counts the windows there have been, so that nothing is given back to one it was not charged to.
     generation: u32,
-    /// What a limit has of its fleet before it has asked; `None` where there is no fleet.
-    joins: Option<Share>,
+    /// How its limits join its fleet; `None` where there is none.
+    joins: Option<Joins>,
     kind: Kind,
 }
 
@@ -89,9 +89,12 @@ impl Meter {
                 let in_use = self.reading();
                 let mut next = Self::new(declared, window, self.rules);
                 next.generation = self.generation.wrapping_add(1);
-                next.joins = self.joins.clone();
-                if let (Kind::Declared(meter), Some(share)) = (&mut next.kind, &next.joins) {
-                    meter.share_with(share.clone());
+                next.joins = self.joins;
+                if let (Kind::Declared(meter), Some(joins), Some(declared)) =
+                    (&mut next.kind, self.joins, declared)
+                {
+                    // The fleet has counted on nothing here since the limit went.
+                    meter.share_with(joins.share(declared, now));
                 }
                 next.advance(now);
                 next.owe(now, in_use.used.saturating_add(in_use.debt));
@@ -283,11 +286,12 @@ impl Meter {
 #[cfg(feature = "redis")]
 impl Meter {
     /// From now on the limit is one of a fleet.
-    pub(crate) fn join(&mut self, share: Share) {
+    pub(crate) fn join(&mut self, joins: Joins, now: Time) {
+        let declared = self.reading().declared.unwrap_or(0);
         if let Kind::Declared(meter) = &mut self.kind {
-            meter.share_with(share.clone());
+            meter.share_with(joins.share(declared, now));
         }
-        self.joins = Some(share);
+        self.joins = Some(joins);
     }
 
     /// This process's share of the limit; `None` where there is none to share.

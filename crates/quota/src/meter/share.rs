@@ -19,6 +19,15 @@ pub(crate) struct Share {
     lessons: Lessons,
 }
 
+/// How a limit joins a fleet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Joins {
+    /// How many members there usually are.
+    pub(crate) members: u64,
+    /// For how long the first answer is waited for.
+    pub(crate) patience: u64,
+}
+
 /// What has become of calls sent under one version of what throttles have taught the fleet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Lessons {
@@ -108,12 +117,14 @@ impl Share {
     }
 }
 
-#[cfg(feature = "redis")]
-impl Share {
-    pub(crate) const fn cap(&self) -> u64 {
-        self.cap
+impl Joins {
+    /// Nothing of a limit that is declared now, and its safe share from some time on if nobody has answered.
+    pub(crate) fn share(self, declared: u64, now: Time) -> Share {
+        Share::unanswered(declared / self.members.max(1), now.plus(self.patience))
     }
+}
 
+impl Share {
     /// Nothing, and the safe share from then on if nobody has answered.
     pub(crate) fn unanswered(safe: u64, safe_from: Time) -> Self {
         Self {
@@ -126,6 +137,18 @@ impl Share {
             margin: 0,
             lessons: Lessons::default(),
         }
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Share {
+    pub(crate) const fn cap(&self) -> u64 {
+        self.cap
+    }
+
+    /// Whether the fleet has never been asked for it: it has nothing so far, and counts on something.
+    pub(crate) fn is_new(&self) -> bool {
+        self.whole == u64::MAX
     }
 
     /// Asks the fleet anew, having had nothing.

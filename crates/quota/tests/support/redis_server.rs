@@ -5,12 +5,17 @@ use std::{
     io::{BufRead as _, BufReader},
     net::TcpListener,
     process::{Child, Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    time::Duration,
 };
 
 use tempfile::TempDir;
 
 /// Names the server's program where it is not on the `PATH`. Valkey's does as well.
 const PROGRAM: &str = "TOWER_BEDROCK_REDIS_SERVER";
+
+/// More than a server takes to be ready on a machine with other things to do.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A server of its own on a port of its own; killed when dropped.
 #[derive(Debug)]
@@ -109,22 +114,30 @@ impl RedisServer {
                      install redis-server), or name the program in {PROGRAM}"
                 )
             });
-        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let ready = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .any(|line| line.contains(ready));
-        if !ready {
-            let _ = child.wait();
-            return None;
-        }
-        // Whatever else it has to say is read, so that it never waits for a reader.
-        std::thread::spawn(move || lines.for_each(drop));
-        Some(Self {
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let server = Self {
             child,
             port,
             _folder: folder,
-        })
+        };
+        let (says, said) = mpsc::channel();
+        // All that it has to say is read, so that it never waits for a reader.
+        std::thread::spawn(move || {
+            lines
+                .map_while(Result::ok)
+                .for_each(|line| drop(says.send(line)));
+        });
+        let mut before = Vec::new();
+        loop {
+            match said.recv_timeout(LONG) {
+                Ok(line) if line.contains(ready) => return Some(server),
+                Ok(line) => before.push(line),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("redis-server is not ready after {LONG:?}: {before:#?}")
+                }
+            }
+        }
     }
 
     /// Where it listens.

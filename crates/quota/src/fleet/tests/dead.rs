@@ -51,3 +51,33 @@ fn a_share_counts_for_a_window_after_its_lease() {
 fn a_safe_share_is_kept_for_as_long_as_it_is_reserved() {
     assert_eq!(waits(60_000), 10_000 + 60_600 + 60_000 + 100);
 }
+
+/// Two windows after its lease it goes up to its safe share, and others had what was above its own until then.
+#[test]
+fn room_is_made_for_a_safe_share_before_it_is_taken() {
+    let reserve = 600_000;
+    let mut ledger = Ledger::default();
+    let modest = Renewal {
+        claims: renewal(1, 1, 10, reserve).claims.map(|claim| Claim {
+            demand: 10,
+            ..claim
+        }),
+        ..renewal(1, 2, 10, reserve)
+    };
+    ledger.renew(1_000, &renewal(2, 1, 0, reserve)).unwrap();
+    // One of two: its safe share is half of the limit.
+    let last = ledger.renew(1_000, &modest).unwrap();
+    assert_eq!(last.members, 2);
+
+    let mut shares = Vec::new();
+    for second in 1..=120 {
+        let held = shares.last().copied().unwrap_or(0);
+        let asks = renewal(2, 1 + second, held, reserve);
+        let answer = ledger.renew(1_000 + 1_000 * second, &asks).unwrap();
+        shares.push(answer.awards[1].share);
+    }
+    // Within its lease it is known to keep to less.
+    assert!(shares[5] > 50, "{shares:?}");
+    // A window before it may take it, the other is down to what is left.
+    assert!(shares[60..].iter().all(|share| *share <= 50), "{shares:?}");
+}

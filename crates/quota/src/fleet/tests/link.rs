@@ -10,7 +10,10 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use super::{redis_server::RedisServer, renewal};
+use super::{
+    redis_server::{RedisServer, free_port},
+    renewal,
+};
 use crate::fleet::{RedisStore, Store, StoreError};
 
 /// What a proxy does with what passes.
@@ -120,8 +123,8 @@ async fn a_renewal_that_was_overtaken_is_refused() {
 
 #[tokio::test]
 async fn a_password_is_not_shown() {
-    let secret = "redis://me:hunter2@127.0.0.1:1";
-    let store = RedisStore::new(secret).unwrap();
+    let secret = format!("redis://me:hunter2@127.0.0.1:{}", free_port());
+    let store = RedisStore::new(&secret).unwrap();
     let error = store.renew("test:{k}", &renewal(1)).await.unwrap_err();
     let fleet = crate::fleet::Fleet::builder(store.clone());
     for shown in [
