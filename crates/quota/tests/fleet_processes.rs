@@ -19,7 +19,7 @@ use std::{
 use redis::{Client, Connection, Script};
 use tokio::{
     runtime::{Builder, Runtime},
-    time::{Duration, Instant, sleep},
+    time::{Duration, Instant, sleep, sleep_until},
 };
 use tower_bedrock_core::{Context, Demand, Target};
 use tower_bedrock_quota::{
@@ -35,6 +35,8 @@ use redis_server::RedisServer;
 
 /// The program's own name for a process of the fleet: where the variable is set, a test of this file is one.
 const ROLE: &str = "TOWER_BEDROCK_FLEET_PROCESS";
+/// How many milliseconds its clock had run before the simulation began, and how many microseconds it gains in a second.
+const CLOCK: &str = "TOWER_BEDROCK_FLEET_CLOCK";
 const LIMIT: u64 = 60_000;
 const TOKENS: u64 = 50;
 const CALLERS: usize = 10;
@@ -53,12 +55,33 @@ fn target() -> Target {
 struct Timed {
     connection: Mutex<Option<Connection>>,
     url: Arc<Mutex<String>>,
+    clock: Clock,
+}
+
+/// A process's clock, which began at a moment of its own and runs at a speed of its own.
+#[derive(Clone, Copy)]
+struct Clock {
+    /// When the simulation began, by this clock.
     start: Instant,
+    /// So many microseconds it gains in a second.
+    gains: i64,
+}
+
+impl Clock {
+    /// Milliseconds of the simulation.
+    fn now(self) -> u64 {
+        self.start.elapsed().as_nanos() as u64 / (1_000_000 + self.gains) as u64
+    }
+
+    /// What it shows after so many milliseconds of the simulation.
+    fn shows(self, milliseconds: u64) -> Duration {
+        Duration::from_nanos(milliseconds * (1_000_000 + self.gains) as u64)
+    }
 }
 
 impl Timed {
     fn call(&self, key: &str, renewal: &Renewal) -> redis::RedisResult<Vec<u64>> {
-        let now = 1_000_000 + self.start.elapsed().as_millis() as u64;
+        let now = 1_000_000 + self.clock.now();
         let script = Script::new(RedisStore::SCRIPT);
         let mut call = script.key(key);
         for argument in renewal.arguments(Some(now)) {
@@ -86,16 +109,13 @@ impl Store for Timed {
 }
 
 /// Calls one after the other, as fast as the quota allows, and notes when they were.
-async fn repeat(limiter: Limiter, start: Instant, calls: Arc<Mutex<Vec<u64>>>) {
+async fn repeat(limiter: Limiter, clock: Clock, calls: Arc<Mutex<Vec<u64>>>) {
     loop {
         let demand = Demand::new(TOKENS).with_max_output_tokens(0);
         match limiter.reserve(&target(), &demand, &Context::new()).await {
             Ok(mut reservation) => {
                 reservation.sent();
-                calls
-                    .lock()
-                    .unwrap()
-                    .push(start.elapsed().as_millis() as u64);
+                calls.lock().unwrap().push(clock.now());
                 sleep(Duration::from_millis(100)).await;
             }
             Err(_) => sleep(Duration::from_secs(1)).await,
@@ -116,12 +136,18 @@ fn process() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let start = Instant::now();
+        let mut clock = env::var(CLOCK).unwrap();
+        let gains = clock.split_off(clock.find(' ').unwrap()).trim().parse();
+        let lead = Duration::from_millis(clock.parse().unwrap());
+        let clock = Clock {
+            start: Instant::now() + lead,
+            gains: gains.unwrap(),
+        };
         let url = Arc::new(Mutex::new(String::new()));
         let store = Timed {
             connection: Mutex::new(None),
             url: Arc::clone(&url),
-            start,
+            clock,
         };
         let number: u128 = number.parse().unwrap();
         let fleet = Fleet::builder(store).id((number + 1) << 64).build();
@@ -133,13 +159,14 @@ fn process() {
             .build()
             .unwrap();
         tokio::spawn(worker.run());
+        sleep(lead).await;
         let calls = Arc::new(Mutex::new(Vec::new()));
         for _ in 0..CALLERS {
-            tokio::spawn(repeat(limiter.clone(), start, Arc::clone(&calls)));
+            tokio::spawn(repeat(limiter.clone(), clock, Arc::clone(&calls)));
         }
-        for line in stdin().lines() {
+        for (step, line) in (1..).zip(stdin().lines()) {
             *url.lock().unwrap() = line.unwrap();
-            sleep(Duration::from_millis(STEP)).await;
+            sleep_until(clock.start + clock.shows(step * STEP)).await;
             let made = std::mem::take(&mut *calls.lock().unwrap());
             let made: Vec<String> = made.iter().map(u64::to_string).collect();
             println!("calls {}", made.join(" "));
@@ -158,10 +185,11 @@ struct Process {
 }
 
 impl Process {
-    fn start(number: usize) -> Self {
+    fn start(number: usize, clock: (u64, i64)) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "process", "--nocapture"])
             .env(ROLE, number.to_string())
+            .env(CLOCK, format!("{} {}", clock.0, clock.1))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -211,13 +239,18 @@ struct Fleets {
 
 impl Fleets {
     fn start(processes: usize) -> Self {
+        Self::with_clocks(&vec![(0, 0); processes])
+    }
+
+    fn with_clocks(clocks: &[(u64, i64)]) -> Self {
+        let processes = clocks.iter().enumerate();
         Self {
-            processes: (0..processes)
-                .map(|number| Some(Process::start(number)))
+            processes: processes
+                .map(|(number, clock)| Some(Process::start(number, *clock)))
                 .collect(),
             now: 0,
             used: BTreeMap::new(),
-            by_process: vec![0; processes],
+            by_process: vec![0; clocks.len()],
         }
     }
 
@@ -277,6 +310,22 @@ fn two_to_sixteen_processes_share_a_quota_until_some_are_killed() {
         let used = fleet.used(8 * MINUTE, 9 * MINUTE);
         assert!(used >= 0.97, "{processes}: {used}");
     }
+}
+
+/// Five seconds either way, and as fast or slow as NTP would have them at the most.
+#[test]
+fn clocks_that_are_seconds_apart_lose_nothing() {
+    let server = RedisServer::start();
+    let clocks = [(0, 500), (5_000, 0), (10_000, -500), (2_500, -200)];
+    let mut fleet = Fleets::with_clocks(&clocks);
+    fleet.run_until(&server.url(), 4 * MINUTE);
+    let used = fleet.used(2 * MINUTE, 4 * MINUTE);
+    assert!(used >= 0.98, "{used}");
+    // Nor is a share lost that its process gives up without a word.
+    fleet.kill(0);
+    fleet.run_until(&server.url(), 9 * MINUTE);
+    let used = fleet.used(8 * MINUTE, 9 * MINUTE);
+    assert!(used >= 0.97, "{used}");
 }
 
 #[test]
