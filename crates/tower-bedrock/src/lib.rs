@@ -46,7 +46,7 @@
 //! |---|---|---|
 //! | `retry` | `retry` | always: Bedrock throttles, and single 503s are common |
 //! | `quota` | `quota` | calls share a quota that they can use up: they wait their turn instead of earning 429s |
-//! | `quota` with a fleet | `redis` | several processes share that quota: they share it through Redis |
+//! | `quota` with a fleet | `redis` | several processes share that quota: they share it through Redis (over TLS: `redis-tls`) |
 //! | `breaker` | `breaker` | an outage should fail fast, or there is something to fall back to |
 //! | `fallback` | `fallback` | another model, Region or tier would do, or a canned answer is better than none |
 //! | `cache` | `cache` | a kept answer is better than none, or the same is asked again and again |
