@@ -116,4 +116,74 @@ fn batch_beside_chat_yields_and_loses_nothing() {
     let text = printed(env!("CARGO_BIN_EXE_batch_beside_chat"));
     assert!(text.contains("400 documents, 0 failed"), "{text}");
     assert!(text.contains("no call was throttled"), "{text}");
+    // Of each minute: how many chats, how long the slowest took in seconds, and the documents left.
+    let chatted: Vec<(f64, u32)> = text
+        .lines()
+        .filter_map(|line| {
+            let columns: Vec<_> = line.split_whitespace().collect();
+            let [_, _, slowest, left] = columns[..] else {
+                return None;
+            };
+            Some((slowest.strip_suffix('s')?.parse().ok()?, left.parse().ok()?))
+        })
+        .collect();
+    assert_eq!(chatted.len(), 4, "{text}");
+    // As long as the model takes: whoever waits for the quota waits for longer.
+    assert!(chatted.iter().all(|(slowest, _)| *slowest < 4.0), "{text}");
+    // What was under way when they came has ended, and nothing else has begun.
+    assert!(
+        chatted.iter().all(|(_, left)| *left == chatted[0].1),
+        "{text}"
+    );
+    assert!(chatted[0].1 > 100, "{text}");
+}
+
+#[test]
+fn cached_outage_is_answered_from_the_cache() {
+    let text = printed(env!("CARGO_BIN_EXE_cached_outage"));
+    let rows: Vec<Vec<_>> = text
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let [bedrock, question, status, _, degraded, age] = row[..] else {
+                panic!("{text}");
+            };
+            (bedrock, question, status, degraded, age != "-")
+        })
+        .collect();
+    let expected = [
+        ("up", "tides", "200", "-", false),
+        ("up", "seasons", "200", "-", false),
+        ("down", "tides", "200", "true", true),
+        ("down", "seasons", "200", "true", true),
+        ("down", "comets", "503", "-", false),
+        ("up", "tides", "200", "-", false),
+    ];
+    assert_eq!(told, expected, "{text}");
+}
+
+#[test]
+fn cloudwatch_is_told_of_calls_and_throttles() {
+    let text = printed(env!("CARGO_BIN_EXE_cloudwatch"));
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let sum = |metric: &str, fault: Option<&str>| -> f64 {
+        lines
+            .iter()
+            .filter(|line| line["ModelId"] == "amazon.nova-lite-v1:0")
+            .filter(|line| line["Fault"].as_str() == fault)
+            .filter_map(|line| line[metric].as_f64())
+            .sum()
+    };
+    assert_eq!(sum("Invocations", None), 24.0, "{text}");
+    let throttles = sum("InvocationThrottles", Some("throttled_requests"));
+    assert!(throttles > 0.0, "{text}");
+    // Rolled up, for an alarm to watch.
+    assert_eq!(sum("InvocationThrottles", None), throttles, "{text}");
 }
