@@ -1,22 +1,23 @@
 """Every fault there is, at every place it can strike, through a gateway whose policies are on.
 
-Each row of the table is tried in three ways: the fault strikes once, and the policies make up for it where they can; it
+Each row of the table (fault_table.py) is tried in three ways: the fault strikes once, and the policies make up for it where they can; it
 strikes on and on, and the answer says so; then it is over, and the next call is answered.
 """
 
 import time
-from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionError, EventStreamError, HTTPClientError
 from urllib3.exceptions import HTTPError
 
+import fault_table
 from clients import bedrock
+from fault_table import AFTER_DELTAS, FIRST_EVENT, MAX_ATTEMPTS, WHOLE_ANSWER
 from operations import CLAUDE, CONVERSE, CONVERSE_STREAM, GENERATING, NOVA, STREAMING
 from processes import gateway_config
 
-MAX_ATTEMPTS = 3
 OUTPUT_TOKENS = 20
 DELTAS = 3
 
@@ -29,64 +30,6 @@ POLICIES = f"""
     attempt = "1s"
     first_event = "1s"
     """
-
-
-@dataclass
-class Row:
-    """A fault, and what becomes of a call that meets it."""
-
-    kind: str
-    # How often Bedrock is asked while it lasts.
-    attempts: int
-    # The error of a call that met nothing else.
-    status: int
-    code: str
-
-    def __str__(self):
-        return self.kind
-
-
-WHOLE_ANSWER = [
-    Row("throttle_requests", MAX_ATTEMPTS, 429, "ThrottlingException"),
-    Row("throttle_tokens", MAX_ATTEMPTS, 429, "ThrottlingException"),
-    # Not back before tomorrow.
-    Row("throttle_tokens_per_day", 1, 429, "ThrottlingException"),
-    Row("overloaded", MAX_ATTEMPTS, 429, "ThrottlingException"),
-    Row("model_not_ready", MAX_ATTEMPTS, 429, "ModelNotReadyException"),
-    Row("too_many_connections", MAX_ATTEMPTS, 503, "ServiceUnavailableException"),
-    Row("unavailable", MAX_ATTEMPTS, 503, "ServiceUnavailableException"),
-    Row("internal", MAX_ATTEMPTS, 500, "InternalServerException"),
-    Row("overloaded_529", MAX_ATTEMPTS, 529, "overloaded_error"),
-    # At the price of another answer it would fail again: these are for a fallback.
-    Row("model_timeout", 1, 408, "ModelTimeoutException"),
-    Row("model_error", 1, 424, "ModelErrorException"),
-    Row("html_503", MAX_ATTEMPTS, 503, "ServiceUnavailableException"),
-    Row("reset", MAX_ATTEMPTS, 503, "ServiceUnavailableException"),
-    Row("hang", MAX_ATTEMPTS, 408, "ModelTimeoutException"),
-]
-
-# Inside the HTTP 200, before any content: as good as the call's own error.
-FIRST_EVENT = [
-    Row("throttle_requests", MAX_ATTEMPTS, 429, "ThrottlingException"),
-    Row("throttle_tokens", MAX_ATTEMPTS, 429, "ThrottlingException"),
-    Row("throttle_tokens_per_day", 1, 429, "ThrottlingException"),
-    Row("overloaded", MAX_ATTEMPTS, 429, "ThrottlingException"),
-    Row("model_not_ready", MAX_ATTEMPTS, 429, "ModelNotReadyException"),
-    Row("too_many_connections", MAX_ATTEMPTS, 503, "ServiceUnavailableException"),
-    Row("unavailable", MAX_ATTEMPTS, 503, "ServiceUnavailableException"),
-    Row("internal", MAX_ATTEMPTS, 500, "InternalServerException"),
-    Row("overloaded_529", MAX_ATTEMPTS, 529, "overloaded_error"),
-    Row("model_timeout", 1, 408, "ModelTimeoutException"),
-    Row("model_error", 1, 424, "ModelStreamErrorException"),
-    Row("reset", MAX_ATTEMPTS, 503, "ServiceUnavailableException"),
-    Row("hang", MAX_ATTEMPTS, 408, "ModelTimeoutException"),
-    Row("corrupt", MAX_ATTEMPTS, 503, "ServiceUnavailableException"),
-]
-
-# After some content: an explicit error, and never another attempt.
-AFTER_DELTAS = [row.kind for row in FIRST_EVENT]
-# As frames of a stream botocore's model does not know these, and raises an error that has no name.
-NAMELESS = ["model_not_ready", "overloaded_529", "model_timeout"]
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +82,7 @@ def assert_error(simulator, operation, client, model, row):
     assert metadata["RequestId"]
     assert len(simulator.ledger()) - before == row.attempts
     assert metadata["HTTPHeaders"]["x-tower-bedrock-attempts"] == str(row.attempts)
+    assert metadata["HTTPHeaders"].get("retry-after") == row.retry_after
 
 
 def strike(simulator, gateway, model, operation, row, **at):
@@ -169,16 +113,19 @@ def test_in_place_of_the_first_event(simulator, gateway, model, operation, row):
 
 
 @pytest.mark.parametrize("operation", STREAMING, ids=str)
-@pytest.mark.parametrize("kind", AFTER_DELTAS)
-def test_after_some_content(simulator, gateway, model, operation, kind):
+@pytest.mark.parametrize("row", AFTER_DELTAS, ids=str)
+def test_after_some_content(simulator, gateway, model, operation, row):
+    code = row.code(operation)
     # A stall is the client's to end: it alone knows how long it will wait for the rest.
-    client = bedrock(gateway.url, read_timeout=1 if kind == "hang" else 30)
-    simulator.fault(kind, model=model, operation=operation.name, times=1000, at={"after_deltas": DELTAS})
+    client = bedrock(gateway.url, read_timeout=30 if code is not None else 1)
+    simulator.fault(row.kind, model=model, operation=operation.name, times=1000, at={"after_deltas": DELTAS})
     with pytest.raises((EventStreamError, HTTPError, HTTPClientError, ConnectionError)) as raised:
         operation.call(client, model=model)
-    if kind != "hang":
+    if code is not None:
         assert isinstance(raised.value, EventStreamError)
-        assert raised.value.response["Error"]["Message"] or kind in NAMELESS
+        error = raised.value.response["Error"]
+        assert error["Code"] == code
+        assert bool(error["Message"]) == bool(code)
     (entry,) = simulator.ledger()
     assert entry["model"] == model
 
@@ -254,3 +201,8 @@ def fallback_gateway(simulator_process, start_gateway):
         chain = [{{ model = "{NOVA}" }}]
         """
     return start_gateway(gateway_config(simulator_process.url, POLICIES + fallback))
+
+
+def test_the_page_is_of_this_table():
+    page = Path(__file__).parents[2] / "docs/faults.md"
+    assert page.read_text() == fault_table.page(), "python3 tests/python/fault_table.py > docs/faults.md"
