@@ -6,6 +6,7 @@ mod answers;
 mod call;
 mod canary;
 mod commit_point;
+mod count;
 mod faults;
 mod local;
 mod readme;

@@ -15,9 +15,25 @@ pub(crate) fn new(id: &RequestId, method: &Method) -> Span {
         otel.name = Empty,
         otel.kind = "server",
         otel.status_code = Empty,
-        http.request.method = method.as_str(),
+        http.request.method = known(method),
         http.response.status_code = Empty,
     )
+}
+
+/// Methods that OpenTelemetry knows, and its word for others: clients may invent them.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::CONNECT
+        | Method::DELETE
+        | Method::GET
+        | Method::HEAD
+        | Method::OPTIONS
+        | Method::PATCH
+        | Method::POST
+        | Method::PUT
+        | Method::TRACE => method.as_str(),
+        _ => "_OTHER",
+    }
 }
 
 /// Names the span that is current after what is asked for. Paths have models' names in them, too many to group by.

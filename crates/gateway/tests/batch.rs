@@ -434,8 +434,8 @@ fn killed_a_hundred_times_it_answers_each_of_ten_thousand_once() {
         kills += usize::from(!running.has_ended());
         drop(running);
     }
-    // The first has no run before it.
-    assert!(kills > 0);
+    // In most runs nothing of the run before comes so late.
+    assert!(kills >= KILLS * 9 / 10, "{kills}");
     stage.simulator.clear_faults();
     stage.succeed();
     let lines = stage.lines();

@@ -8,7 +8,7 @@ use aws_sdk_sqs::{
     },
 };
 use quick_cache::sync::Cache;
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 use crate::{DeadLetter, Delivery, Message, Queue};
 
@@ -36,8 +36,8 @@ use crate::{DeadLetter, Delivery, Message, Queue};
 ///   without ever having been called for. What follows: of several workers each makes up to `max_attempts`, and a
 ///   message that takes its process down is for a redrive policy of the queue to end. Give it one whose
 ///   `maxReceiveCount` is far above `max_attempts` (100, say): receipts that were no attempts count there.
-/// - What is **set aside** is sent to the dead-letter queue with its attributes, and `Exception` and `Attempts` beside
-///   them, and then deleted. A process that dies in between does it twice; a FIFO queue takes only the first.
+/// - What is **set aside** is sent to the dead-letter queue with its attributes (SQS takes ten: the first seven by
+///   name), and `Exception` and `Attempts` beside them, and then deleted. A process that dies in between does it twice; a FIFO queue takes only the first.
 ///   What a codec has to say of the error stays here. A message so large that its attributes do not fit goes without
 ///   any. What the dead-letter queue refuses all the same comes again whenever its lease ends, and holds up its group:
 ///   so let that queue take messages as large as this one does.
@@ -70,6 +70,7 @@ pub struct SqsReceipt {
     handle: String,
     id: String,
     attributes: Attributes,
+    received: Instant,
 }
 
 type Attributes = HashMap<String, MessageAttributeValue>;
@@ -223,6 +224,7 @@ impl Shared {
                 handle,
                 id,
                 attributes,
+                received: Instant::now(),
             },
             attempts: failed.saturating_add(1),
         })
@@ -261,7 +263,14 @@ impl Queue for SqsQueue {
     }
 
     async fn extend(&self, receipt: &SqsReceipt, visibility: Duration) -> Result<(), SqsError> {
-        let visibility = secs(visibility).max(1);
+        // SQS counts from the receipt on. A second is for the way there.
+        let held = receipt.received.elapsed().as_secs() + 1;
+        let left = MAX_VISIBILITY_SECS.saturating_sub(held) as i32;
+        if left == 0 {
+            let why = "it has been held for the twelve hours that SQS allows";
+            return Err(SqsError::new("a lease cannot be changed", why));
+        }
+        let visibility = secs(visibility).clamp(1, left);
         self.change_visibility(&receipt.handle, visibility).await
     }
 
@@ -291,7 +300,10 @@ impl Queue for SqsQueue {
         self.shared.count(&receipt.id);
         let own = |name: &str| [KEY, EXCEPTION, ATTEMPTS].contains(&name);
         let others = receipt.attributes.iter().filter(|(name, _)| !own(name));
+        let mut others: Vec<_> = others.collect();
+        others.sort_unstable_by_key(|(name, _)| name.as_str());
         let others = others
+            .into_iter()
             .take(MAX_ATTRIBUTES - 3)
             .map(|(name, value)| (name.clone(), value.clone()));
         let attempts = why.attempts.to_string();

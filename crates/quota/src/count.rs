@@ -5,7 +5,7 @@ use std::future::Ready;
 /// Bedrock's CountTokens costs a round trip and no money. That is worth it for a large prompt, whose
 /// estimate may be off by thousands of tokens, and for no other: answer `None` for those, and they go
 /// on with the estimate at once. Only calls that are counted wait for it, and none holds anything while it
-/// does.
+/// does. `tower_bedrock::count::CountLarge` does so for the AWS SDK's inputs.
 ///
 /// ```
 /// use std::future::{Ready, ready};

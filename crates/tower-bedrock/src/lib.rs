@@ -142,6 +142,8 @@
 
 #[cfg(feature = "config")]
 pub mod config;
+#[cfg(all(feature = "quota", feature = "service"))]
+pub mod count;
 #[cfg(feature = "cloudwatch")]
 pub mod metrics;
 #[cfg(feature = "service-quotas")]

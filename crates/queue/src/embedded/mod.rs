@@ -234,8 +234,8 @@ impl EmbeddedQueue {
         self.read(tables::all_set_aside).await
     }
 
-    /// Has what was set aside under a key be received again, its attempts forgotten. Answers whether there was
-    /// anything.
+    /// Has what was set aside under a key be received again, its attempts forgotten. Answers whether it will be: not
+    /// where nothing was set aside, or its work has been sent again since.
     ///
     /// # Errors
     ///
@@ -243,12 +243,14 @@ impl EmbeddedQueue {
     pub async fn redrive(&self, key: &str) -> Result<bool, EmbeddedError> {
         let (key, shared) = (key.to_owned(), Arc::clone(&self.shared));
         let write = self.shared.write(move |tables| {
+            // What is in the line, or done, stays aside to be looked at.
+            if tables.knows(&key)? {
+                return Ok(false);
+            }
             let Some(message) = tables.take_set_aside(&key)? else {
                 return Ok(false);
             };
-            if !tables.knows(&key)? {
-                tables.add(shared.next_place(), &message)?;
-            }
+            tables.add(shared.next_place(), &message)?;
             Ok(true)
         });
         write.await

@@ -1,6 +1,9 @@
 //! What becomes of one delivery.
 
-use std::future::{Future, poll_fn};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+};
 
 use bytes::Bytes;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, sleep, timeout};
@@ -60,10 +63,7 @@ where
             receipt,
             attempts,
         } = delivery;
-        let outcome = tokio::select! {
-            outcome = self.work(&message, attempts) => outcome,
-            never = self.renew(&receipt) => match never {},
-        };
+        let outcome = self.renewing(&receipt, self.work(&message, attempts)).await;
         let queue = &self.worker.queue;
         match outcome {
             Outcome::Answered => {
@@ -90,23 +90,41 @@ where
         }
     }
 
-    /// Renews a lease for as long as it is polled.
-    async fn renew(&self, receipt: &Q::Receipt) -> std::convert::Infallible {
-        let visibility = self.worker.settings.visibility;
-        let beat = visibility / BEATS;
+    /// Renews a lease while work is done.
+    async fn renewing<T>(&self, receipt: &Q::Receipt, work: impl Future<Output = T>) -> T {
+        let beat = self.worker.settings.visibility / BEATS;
         let mut beats = interval_at(Instant::now() + beat, beat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut work = pin!(work);
         loop {
-            beats.tick().await;
-            // One that does not come back must not keep the next from being made.
-            match timeout(beat, self.worker.queue.extend(receipt, visibility)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    let error: BoxError = error.into();
-                    tracing::warn!(%error, "a lease cannot be renewed");
-                }
-                Err(_) => tracing::warn!("the queue did not renew a lease in time"),
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                _ = beats.tick() => {}
             }
+            let mut renewal = pin!(self.renew(receipt, beat));
+            tokio::select! {
+                biased;
+                done = &mut work => {
+                    // One that reached the queue after what comes next would take it back.
+                    renewal.await;
+                    return done;
+                }
+                () = &mut renewal => {}
+            }
+        }
+    }
+
+    /// Renews a lease once. What does not come back in time must not keep the next from being made.
+    async fn renew(&self, receipt: &Q::Receipt, time: Duration) {
+        let visibility = self.worker.settings.visibility;
+        match timeout(time, self.worker.queue.extend(receipt, visibility)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let error: BoxError = error.into();
+                tracing::warn!(%error, "a lease cannot be renewed");
+            }
+            Err(_) => tracing::warn!("the queue did not renew a lease in time"),
         }
     }
 

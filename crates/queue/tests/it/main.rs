@@ -4,6 +4,7 @@
 
 mod faults;
 mod headroom;
+mod renewal;
 mod settings;
 mod stopping;
 mod support;
