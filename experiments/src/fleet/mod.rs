@@ -3,9 +3,12 @@
 mod page;
 mod store;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use anyhow::Result;
@@ -102,12 +105,23 @@ struct Case {
     seed: u64,
 }
 
+impl Case {
+    const fn name(&self) -> &'static str {
+        match self.processes {
+            1 => "one process, the whole limit",
+            _ => self.who.name(),
+        }
+    }
+}
+
 /// What is read off one run.
 #[derive(Clone, Debug)]
 struct Run {
     case: Case,
     /// The part of the quota used, from minute 3 on.
     utilisation: f64,
+    /// The part of it that the service had counted as used, on average: what it admits calls by.
+    level: f64,
     throttles_per_answer: f64,
     /// What was asked of the service beyond the limit, and refused.
     throttles: u64,
@@ -145,7 +159,8 @@ fn measure(options: &Options) -> Result<Measured> {
         seed,
     };
     let counts = options.size(PROCESSES.as_slice(), &[4]);
-    let mut steady = Vec::new();
+    // What is there to be reached, where nothing is shared.
+    let mut steady = vec![case(Who::Even, 1, Spread::Even, Event::Nothing, false)];
     for spread in [Spread::Even, Spread::Half] {
         for who in Who::ALL {
             let cases = counts.iter();
@@ -321,6 +336,7 @@ impl Run {
         let answers = steady.count() as f64 - throttles;
         Self {
             case,
+            level: level(ledger, 180..60 * minutes) / quota,
             utilisation: settled(3, minutes) / (quota * (minutes - 3) as f64),
             throttles_per_answer: ratio(throttles, answers),
             throttles: ledger.iter().filter(throttled).count() as u64,
@@ -330,6 +346,25 @@ impl Run {
                 .collect(),
         }
     }
+}
+
+/// What the service counted as used, on average over these seconds: in the 60 before each, what calls cost that had
+/// ended by then, and what was reserved for those that were under way.
+fn level(ledger: &[LedgerEntry], seconds: Range<u64>) -> f64 {
+    let count = (seconds.end - seconds.start) as f64;
+    let passed: Vec<_> = ledger.iter().filter(|entry| !is_throttled(entry)).collect();
+    let at = |second: u64| -> u64 {
+        let now = 1_000 * second;
+        let within = passed
+            .iter()
+            .filter(|entry| entry.at_ms <= now && now < entry.at_ms + 60_000);
+        let counted = within.map(|entry| match entry.ended_ms {
+            Some(ended) if ended <= now => entry.settled,
+            _ => entry.reserved,
+        });
+        counted.sum()
+    };
+    seconds.map(at).sum::<u64>() as f64 / count
 }
 
 /// What a call took off the quota: what it cost, or what is reserved while it is under way.
@@ -359,6 +394,8 @@ mod tests {
             simulate(case.seed, one(case, 5)).unwrap().unwrap()
         };
         let (fleet, even) = (run(Who::Fleet), run(Who::Even));
+        // Nothing is admitted beyond the limit, so the level is never above it.
+        assert!((0.9..=1.0).contains(&fleet.level), "{}", fleet.level);
         assert!(fleet.utilisation > 0.9, "{}", fleet.utilisation);
         assert_eq!(fleet.throttles, 0);
         assert!(even.utilisation < 0.7, "{}", even.utilisation);

@@ -57,6 +57,7 @@ fn table<'a>(runs: impl Iterator<Item = &'a Run>) -> Table {
     let mut table = Table::new([
         "",
         "processes",
+        "level",
         "quota used",
         "429s",
         "429s an answer",
@@ -64,8 +65,9 @@ fn table<'a>(runs: impl Iterator<Item = &'a Run>) -> Table {
     ]);
     for run in runs {
         table.row([
-            run.case.who.name().to_owned(),
+            run.case.name().to_owned(),
             run.case.processes.to_string(),
+            percent(run.level),
             percent(run.utilisation),
             run.throttles.to_string(),
             format!("{:.4}", run.throttles_per_answer),
@@ -108,22 +110,30 @@ fn events(runs: &[Run]) -> Table {
 fn goals(measured: &Measured) -> Table {
     let mut table = Table::new([
         "processes",
-        "quota used: 98%",
+        "level: 98%",
+        "98% of one process's level",
         "beyond the limit: nothing",
         "round trips a call: 0.02",
     ]);
+    let one = alone(measured).map_or(1.0, |run| run.level);
     let ours = (measured.steady.iter())
         .filter(|run| run.case.who == Who::Fleet && run.case.spread == Spread::Even);
     for run in ours {
         let trips = run.round_trips_per_call.unwrap_or(f64::INFINITY);
         table.row([
             run.case.processes.to_string(),
-            verdict(run.utilisation >= 0.98).to_owned(),
+            verdict(run.level >= 0.98).to_owned(),
+            verdict(run.level >= 0.98 * one).to_owned(),
             verdict(run.throttles == 0).to_owned(),
             verdict(trips <= 0.02).to_owned(),
         ]);
     }
     table
+}
+
+/// What one process does that shares with nobody.
+fn alone(measured: &Measured) -> Option<&Run> {
+    measured.steady.iter().find(|run| run.case.processes == 1)
 }
 
 fn charts(measured: &Measured) -> Vec<Chart> {
@@ -160,17 +170,21 @@ fn charts(measured: &Measured) -> Vec<Chart> {
 
 fn findings(measured: &Measured) -> String {
     let row = |who: Who, spread: Spread, of: &dyn Fn(&Run) -> String| {
-        let runs =
-            (measured.steady.iter()).filter(|run| run.case.who == who && run.case.spread == spread);
+        let several = measured.steady.iter().filter(|run| run.case.processes > 1);
+        let runs = several.filter(|run| run.case.who == who && run.case.spread == spread);
         runs.map(of).collect::<Vec<_>>().join(" / ")
     };
+    let one = |of: &dyn Fn(&Run) -> String| alone(measured).map(of).unwrap_or_default();
     let used = |run: &Run| percent(run.utilisation);
+    let level = |run: &Run| percent(run.level);
     let throttles = |run: &Run| format!("{:.3}", run.throttles_per_answer);
     format!(
         "\
-- **A fleet uses the quota wherever the work is.** With 2 / 4 / 8 / 16 processes it uses {even} of it where all are busy,
-  and {half} where half of them are. A fixed part each uses {fixed_even} and {fixed_half}: what an idle process has, nobody
-  else gets.
+- **A fleet uses the quota wherever the work is.** With 2 / 4 / 8 / 16 processes the level is {even_level} where all
+  are busy, and {half_level} where half of them are. One process that has the whole limit reaches {one_level} with this
+  load: what sharing costs is the difference to that. Calls cost {even} and {half} of the quota in the end, and {one} where one
+  process has it: what is reserved for calls under way and not needed is nobody's until they end. With a fixed part each
+  they cost {fixed_even} and {fixed_half}: what an idle process has, nobody else gets.
 - **Without a store the quota is found by throttles.** Processes that each know the whole limit and learn from 429s use
   {alone} of it, and pay {alone_throttles} 429s an answer for that.
 - **A fleet asks the store about once for a hundred calls of each process.** The fewer calls a process makes, the dearer
@@ -182,6 +196,10 @@ fn findings(measured: &Measured) -> String {
   renewal, and until then fill their shares. Reserve enough, or reckon with a few 429s after a burst.
 - Where a goal is missed, the last table says so.
 ",
+        even_level = row(Who::Fleet, Spread::Even, &level),
+        half_level = row(Who::Fleet, Spread::Half, &level),
+        one_level = one(&level),
+        one = one(&used),
         even = row(Who::Fleet, Spread::Even, &used),
         half = row(Who::Fleet, Spread::Half, &used),
         fixed_even = row(Who::Even, Spread::Even, &used),
@@ -210,8 +228,10 @@ than it. They are spread evenly over all processes, or over half of them, while 
 each. Prompts have 200 to 2,000 tokens; of 1,000 that may come out, 50 to 600 do, and count once, so that no call costs
 more than was reserved for it.
 
-Each process has a stack and a clock of its own, which began up to 5 s after the first's. Quota used is what calls
-cost, from minute 3 on, by when they came. A 429 is what was asked for beyond the limit.
+Each process has a stack and a clock of its own, which began up to 5 s after the first's. The level is what the service
+counts as used in the last 60 seconds, on average from minute 3 on: what calls have cost that have ended, and what is
+reserved for those under way. It is what the service admits calls by. Quota used is what calls cost in the end, by when
+they came. A 429 is what was asked for beyond the limit.
 
 - **ours: a fleet**: retry and quota layers, the quota shared through a store, every setting as it comes;
 - **limit / N each**: the same layers, and the limit divided by the number of processes;
