@@ -252,6 +252,7 @@ impl Worker {
         };
         let Some(key) = entry.key.upgrade() else {
             self.entries.remove(&number);
+            self.count_lost();
             return;
         };
         let (member, settings) = (&mut entry.member, &self.settings);
