@@ -92,7 +92,9 @@ impl Cli {
             aws_region: ["AWS_REGION", "AWS_DEFAULT_REGION"]
                 .into_iter()
                 .find_map(|name| env::var(name).ok().filter(|region| !region.is_empty())),
-            fleet_password: env::var(FLEET_PASSWORD).ok(),
+            fleet_password: env::var(FLEET_PASSWORD)
+                .ok()
+                .filter(|password| !password.is_empty()),
         };
         let Some(path) = &self.config else {
             return Config::parse("", &flags).map_err(ConfigError::InvalidFlags);
