@@ -1,8 +1,9 @@
 //! Labels are bounded in number, and those that an operator names are there whatever clients name.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-#[cfg(feature = "recorder")]
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
