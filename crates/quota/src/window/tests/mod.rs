@@ -1,5 +1,8 @@
 //! Every shape against a ledger that keeps everything and adds it up anew each time.
 
+mod held;
+mod late;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -296,72 +299,6 @@ fn steady_traffic_gets_the_whole_limit_but_for_a_slot() {
     assert!(let_through <= 60 * LIMIT, "{let_through}");
 }
 
-/// Uses let through by one tally that come to another, of the same shape, up to `late` later: how many it has
-/// no room for.
-fn overfills(window: Window, allowed: u64, late: u64) -> usize {
-    let mut draw = numbers();
-    let mut mirror = Tally::new(window, PERIOD, allowed);
-    let mut arrivals = Vec::new();
-    let mut now = Time::ZERO;
-    for _ in 0..5_000 {
-        // Now and then all is quiet, and what follows finds it empty.
-        let pause = if draw(100) == 0 { 2 * PERIOD } else { 0 };
-        now = now.plus(pause + draw(PERIOD / 100));
-        let amount = draw(LIMIT / 10);
-        mirror.advance(now, LIMIT);
-        now = mirror.ready_at(now, amount, LIMIT);
-        mirror.advance(now, LIMIT);
-        assert!(mirror.fits(amount, LIMIT), "{window:?}");
-        mirror.charge(now, amount, LIMIT);
-        arrivals.push((now.plus(draw(late + 1)), amount));
-    }
-    arrivals.sort_unstable();
-    let within = |from: usize, until: Time| {
-        let past = arrivals[..=from].iter().rev();
-        let inside = past.take_while(|(at, _)| at.plus(PERIOD) > until);
-        inside.map(|(_, amount)| amount).sum::<u64>()
-    };
-    let mut bucket = Bucket::new(PERIOD, 0);
-    let overfills = arrivals.iter().enumerate().filter(|(i, (at, amount))| {
-        if window == Window::Sliding {
-            return within(*i, *at) > LIMIT;
-        }
-        bucket.advance(*at, LIMIT);
-        let fits = bucket.fits(*amount, LIMIT);
-        if fits {
-            bucket.charge(*at, *amount, LIMIT);
-        }
-        !fits
-    });
-    overfills.count()
-}
-
-#[test]
-fn what_arrives_late_overfills_nothing_where_that_is_allowed_for() {
-    const LATE: u64 = PERIOD / 240;
-    for window in [Window::Sliding, Window::Bucket] {
-        assert_eq!(overfills(window, 0, 0), 0, "{window:?}");
-        assert!(overfills(window, 0, LATE) > 10, "{window:?}");
-        assert_eq!(overfills(window, LATE, LATE), 0, "{window:?}");
-    }
-}
-
-/// What a delay costs a bucket is patience after a pause, and nothing while it is in use.
-#[test]
-fn a_bucket_in_use_drains_no_slower_for_what_may_come_late() {
-    let mut tally = Bucket::new(PERIOD, PERIOD / 240);
-    let mut let_through = 0;
-    for step in 0..60 * 1_000 {
-        let now = Time::from_nanos(step * PERIOD / 1_000);
-        tally.advance(now, LIMIT);
-        while tally.fits(7, LIMIT) {
-            tally.charge(now, 7, LIMIT);
-            let_through += 7;
-        }
-    }
-    assert!(let_through >= 61 * LIMIT - LIMIT / 60, "{let_through}");
-}
-
 #[test]
 fn huge_amounts_and_the_end_of_time_overflow_nothing() {
     let end = Time::from_nanos(u64::MAX);
@@ -380,92 +317,5 @@ fn huge_amounts_and_the_end_of_time_overflow_nothing() {
             tally.give_back(slot, u64::MAX);
             tally.advance(Time::ZERO, limit);
         }
-    }
-}
-
-#[derive(Clone, Debug)]
-enum HeldOp {
-    Hold(u64),
-    Send(usize),
-    Drop(usize),
-    Owe(u64),
-    Charge(u64),
-    Wait(u64),
-}
-
-fn held_op() -> impl Strategy<Value = HeldOp> {
-    prop_oneof![
-        1 => (1..=LIMIT).prop_map(HeldOp::Hold),
-        3 => Just(HeldOp::Hold(LIMIT)),
-        1 => any::<usize>().prop_map(HeldOp::Send),
-        3 => any::<usize>().prop_map(HeldOp::Drop),
-        2 => (1..LIMIT * 3).prop_map(HeldOp::Owe),
-        4 => Just(HeldOp::Charge(LIMIT)),
-        3 => (0..PERIOD * 3).prop_map(HeldOp::Wait),
-    ]
-}
-
-proptest! {
-    /// Calls that are let through and not sent yet keep debts waiting; they make nobody forget them.
-    #[test]
-    fn a_debt_behind_a_held_call_is_not_forgotten(ops in prop::collection::vec(held_op(), 1..60)) {
-        let mut tally = Tally::new(Window::Sliding, PERIOD, 0);
-        let mut ledger = Ledger::default();
-        let mut held = Vec::new();
-        let mut now = 0;
-        for op in ops {
-            let time = Time::from_nanos(now);
-            tally.advance(time, LIMIT);
-            match op {
-                HeldOp::Hold(amount) if tally.fits(amount, LIMIT) => {
-                    tally.hold(amount);
-                    held.push(amount);
-                }
-                HeldOp::Send(which) if !held.is_empty() => {
-                    let amount = held.swap_remove(which % held.len());
-                    tally.release(amount);
-                    tally.charge(time, amount, LIMIT);
-                    ledger.charges.push((now, amount));
-                }
-                HeldOp::Drop(which) if !held.is_empty() => {
-                    tally.release(held.swap_remove(which % held.len()));
-                }
-                HeldOp::Owe(amount) => {
-                    tally.owe(time, amount, LIMIT);
-                    ledger.overshoots.push((now, amount));
-                }
-                HeldOp::Charge(amount) if tally.fits(amount, LIMIT) => {
-                    tally.charge(time, amount, LIMIT);
-                    ledger.charges.push((now, amount));
-                    for windows in 1..=6 {
-                        let used = ledger.within(windows * PERIOD, now);
-                        prop_assert!(used <= windows * LIMIT, "{used} in {windows} windows");
-                    }
-                }
-                HeldOp::Wait(nanos) => now += nanos,
-                _ => {}
-            }
-        }
-    }
-}
-
-/// What a held call keeps waiting is owed from when it became known, not from when the window fell empty.
-#[test]
-fn a_debt_that_finds_all_held_waits_for_room() {
-    let second = |second: u64| Time::from_nanos(second * 1_000_000_000);
-    for earlier in [0, 10] {
-        let mut tally = Tally::new(Window::Sliding, PERIOD, 0);
-        tally.charge(second(0), LIMIT, LIMIT);
-        tally.advance(second(60), LIMIT);
-        tally.hold(LIMIT);
-        tally.owe(second(61), earlier, LIMIT);
-        tally.advance(second(200), LIMIT);
-        tally.owe(second(200), 800, LIMIT);
-        tally.release(LIMIT);
-        tally.advance(second(200), LIMIT);
-        assert!(!tally.fits(LIMIT, LIMIT), "{earlier}");
-        assert!(tally.used(LIMIT) >= 800, "{earlier}");
-        tally.advance(second(260), LIMIT);
-        assert!(tally.fits(LIMIT, LIMIT), "{earlier}");
     }
 }
