@@ -221,9 +221,7 @@ impl LimiterBuilder {
         )?;
         check("max_waiting", config.max_waiting, 1, MOST_KEPT)?;
         check("max_keys", config.max_keys, 1, MOST_KEPT)?;
-        for weight in config.weights.values() {
-            check("tenant_weight", *weight, 1, 1_000)?;
-        }
+        check_weights(&config.weights)?;
         check("estimate_quantile", config.quantile, 0.5, 0.999)?;
         if let Some(sizing) = config.right_sizing {
             check("right_size.quantile", sizing.quantile, 0.5, 0.999)?;
@@ -266,6 +264,12 @@ pub(crate) fn check_table(table: &LimitTable) -> Result<(), InvalidConfig> {
         Some((field, value)) => check(field, value, 1, Limits::MAX),
         None => Ok(()),
     }
+}
+
+pub(crate) fn check_weights(weights: &HashMap<Tenant, u32>) -> Result<(), InvalidConfig> {
+    weights
+        .values()
+        .try_for_each(|weight| check("tenant_weight", *weight, 1, 1_000))
 }
 
 /// Written so that NaN is out of every range.

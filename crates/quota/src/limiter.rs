@@ -4,13 +4,15 @@ use std::{
     task::{Poll, Waker},
 };
 
+use hashbrown::HashMap;
+use parking_lot::RwLock;
 use tokio::time::Duration;
-use tower_bedrock_core::{Context, Demand, Target};
+use tower_bedrock_core::{Context, Demand, Target, Tenant};
 
 use crate::{
     Exhausted, InvalidConfig, Limit, LimitTable, LimiterBuilder, Reason, Reservation,
     budget::Refusal,
-    config::{Config, check_table},
+    config::{Config, check_table, check_weights},
     key::{Key, Turn},
     registry::{Meters, Registry},
     state::{Ask, Waited},
@@ -61,6 +63,7 @@ pub struct Limiter {
 struct Shared {
     config: Config,
     registry: Registry,
+    weights: RwLock<HashMap<Tenant, u32>>,
 }
 
 /// The answer to a call that asks.
@@ -86,11 +89,13 @@ impl Limiter {
         LimiterBuilder::new()
     }
 
-    pub(crate) fn with_config(config: Config, table: LimitTable) -> Self {
+    pub(crate) fn with_config(mut config: Config, table: LimitTable) -> Self {
+        let weights = std::mem::take(&mut config.weights);
         Self {
             shared: Arc::new(Shared {
                 config,
                 registry: Registry::new(table),
+                weights: RwLock::new(weights),
             }),
         }
     }
@@ -105,6 +110,22 @@ impl Limiter {
         check_table(&limits)?;
         let now = self.shared.config.clock.now();
         self.shared.registry.declare(limits, now);
+        Ok(())
+    }
+
+    /// Changes the weights of tenants: those named here have theirs with their next call, all others have 1. What is in
+    /// use stays so, and calls that wait keep their places.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`] where a weight is not 1 to 1,000; then nothing changes.
+    pub fn set_tenant_weights(
+        &self,
+        weights: impl IntoIterator<Item = (Tenant, u32)>,
+    ) -> Result<(), InvalidConfig> {
+        let weights: HashMap<_, _> = weights.into_iter().collect();
+        check_weights(&weights)?;
+        *self.shared.weights.write() = weights;
         Ok(())
     }
 
@@ -170,7 +191,9 @@ impl Limiter {
     }
 
     pub(crate) fn meters(&self, target: &Target) -> Meters {
-        let Shared { config, registry } = &*self.shared;
+        let Shared {
+            config, registry, ..
+        } = &*self.shared;
         registry.find_or_make(target, config)
     }
 
@@ -246,8 +269,8 @@ impl Limiter {
             tenant: context.tenant(),
             weight: context
                 .tenant()
-                .and_then(|tenant| config.weights.get(tenant))
-                .map_or(1, |weight| *weight),
+                .and_then(|tenant| self.shared.weights.read().get(tenant).copied())
+                .unwrap_or(1),
             max_wait,
             time_left,
             attempt_time: config.min_attempt_time.map(nanos),

@@ -132,6 +132,14 @@ async fn what_has_not_changed_keeps_its_state() {
             assert_eq!(snapshot.requests_per_minute.declared, limits);
         }
     }
+    let shares = |share| StackConfig {
+        shares: vec![("a".into(), share)],
+        ..before.clone()
+    };
+    let rebuilt = shares(3).rebuild(&before, &stack).unwrap();
+    assert_eq!(used(&rebuilt), Some(1));
+    let refused = shares(0).rebuild(&before, &stack).unwrap_err().to_string();
+    assert!(refused.contains("tenant_weight is 0"), "{refused}");
     let wrong = read("[retry]\nmax_attempts = 0\n");
     assert!(wrong.rebuild(&before, &stack).is_err());
 }

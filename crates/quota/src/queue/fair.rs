@@ -86,8 +86,12 @@ impl Fair {
             self.resting.remove(&(entry.counter, member));
             entry.counter = entry.counter.max(lift);
             self.waiting.insert((entry.counter, arrival, member));
-            self.weights += u64::from(entry.weight);
+        } else {
+            self.weights -= u64::from(entry.weight);
         }
+        // It may have been given another since its last call.
+        entry.weight = weight.max(1);
+        self.weights += u64::from(entry.weight);
         entry.calls.insert(arrival, Call { id, tokens });
         self.by_length.remove(&(entry.load.calls, member));
         entry.load.add(tokens);

@@ -286,6 +286,31 @@ fn weights_divide_the_service() {
 }
 
 #[test]
+fn another_weight_counts_from_the_next_call_on() {
+    let mut queue = Queue::<()>::default();
+    let names = [tenant(1), tenant(2)];
+    let mut whose = BTreeMap::new();
+    let mut share_of_the_first = |weights: [u32; 2]| {
+        let mut served = 0;
+        for _ in 0..1_000 {
+            for who in 0..2 {
+                let id = queue.push(newcomer(1, names[who].as_ref(), weights[who], 100));
+                whose.insert(id, who);
+            }
+            let head = queue.head().unwrap().id;
+            served += u32::from(whose[&head] == 0);
+            queue.serve(head, ());
+            queue.take(head);
+        }
+        f64::from(served) / 1_000.0
+    };
+    for (weights, expected) in [([1, 1], 0.5), ([3, 1], 0.75), ([1, 4], 0.2)] {
+        let share = share_of_the_first(weights);
+        assert!((share - expected).abs() < 0.01, "{weights:?}: {share}");
+    }
+}
+
+#[test]
 fn a_large_call_at_the_head_is_not_passed_by() {
     let mut queue = Queue::<()>::default();
     let (large, small) = (tenant(1), tenant(2));

@@ -145,8 +145,8 @@ impl StackConfig {
 
     /// The stack to go on with where `stack` was built of `previous`, for a program that reads its configuration
     /// anew while it runs. It shares the state of what has not changed: a breaker that is open stays so, a retry
-    /// budget keeps its balance, a quota its level. A quota keeps its level also where only limits have changed, and
-    /// then `stack` takes the new limits as well.
+    /// budget keeps its balance, a quota its level. A quota keeps its level also where only limits and shares have
+    /// changed, and then `stack` takes the new ones as well.
     ///
     /// # Errors
     ///
@@ -156,20 +156,15 @@ impl StackConfig {
         previous: &Self,
         stack: &ConfiguredStack,
     ) -> Result<ConfiguredStack, InvalidSection> {
-        let keep_quota = quota::differ_in_limits_only(self, previous);
+        let keep_quota = quota::a_limiter_can_go_on(self, previous);
         let rebuilt = self.build_with(Kept {
             retry: (self.retry == previous.retry).then(|| stack.retry().clone()),
             breaker: (self.breaker == previous.breaker).then(|| stack.breaker().clone()),
             quota: keep_quota.then(|| stack.quota().clone()),
             stack: Some(stack),
         })?;
-        if keep_quota && self.quota != previous.quota {
-            let of_quota = || InvalidSection::of("[quota]");
-            let limits = quota::limits(&self.quota).map_err(of_quota())?;
-            rebuilt
-                .quota()
-                .limiter()
-                .set_limits(limits)
+        if keep_quota && (self.quota != previous.quota || self.shares != previous.shares) {
+            quota::update(rebuilt.quota().limiter(), self)
                 .map_err(InvalidSection::of("[quota]"))?;
         }
         Ok(rebuilt)

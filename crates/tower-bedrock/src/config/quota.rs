@@ -60,6 +60,15 @@ pub(super) fn build(config: &StackConfig, metrics: QuotaMetrics) -> Result<Quota
     Ok(QuotaLayer::new(limiter.build()?))
 }
 
+/// Gives a limiter that runs the limits and the shares of another configuration: both or neither.
+pub(super) fn update(limiter: &Limiter, config: &StackConfig) -> Result<(), BoxError> {
+    let limits = limits(&config.quota)?;
+    Limiter::new(limits.clone())?;
+    limiter.set_tenant_weights(config.shares.iter().cloned())?;
+    limiter.set_limits(limits)?;
+    Ok(())
+}
+
 /// Of limits the first that matches decides.
 pub(super) fn limits(quotas: &[QuotaConfig]) -> Result<LimitTable, BoxError> {
     let mut table = LimitTable::new();
@@ -93,14 +102,13 @@ fn burndown(quotas: &[QuotaConfig]) -> Result<Burndown, InvalidBurndown> {
         })
 }
 
-/// Whether quotas differ in nothing but limits, which a limiter takes while it runs.
-pub(super) fn differ_in_limits_only(one: &StackConfig, other: &StackConfig) -> bool {
+/// Whether quotas differ in nothing but limits and shares, which a limiter takes while it runs.
+pub(super) fn a_limiter_can_go_on(one: &StackConfig, other: &StackConfig) -> bool {
     #[cfg(feature = "redis")]
     if one.fleet != other.fleet {
         return false;
     }
-    one.shares == other.shares
-        && one.timeout.quota == other.timeout.quota
+    one.timeout.quota == other.timeout.quota
         && one.quota.is_empty() == other.quota.is_empty()
         && rates(&one.quota).eq(rates(&other.quota))
 }
