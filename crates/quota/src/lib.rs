@@ -75,6 +75,16 @@
 //! of the limit, or let them learn: a 429 that arrives although there is room here shrinks the limit that
 //! is kept to, and calm lets it grow back.
 //!
+//! # Who goes next
+//!
+//! Of those who wait for one key, the more urgent class goes first. Within a class tenants share by the tokens that they
+//! were served, divided by their [weights](LimiterBuilder::tenant_weight): virtual token counters, as in Sheng et al.,
+//! [*Fairness in Serving Large Language Models*](https://www.usenix.org/conference/osdi24/presentation/sheng) (OSDI '24).
+//! Of two tenants of one weight that both wait all along, neither is served more than the other by more than
+//! twice the larger of the largest call and the most tokens that are reserved at once; who floods the queue gains nothing
+//! by it. A tenant that comes back after a pause brings no old credit. The call whose turn it is waits for its room however
+//! large it is, and nobody passes it; one that is larger than the limit never waits.
+//!
 //! # Where it stands in a stack
 //!
 //! Inside the retry layer and the circuit breaker, and outside the timeout of an attempt: every attempt
