@@ -1,4 +1,4 @@
-//! `cargo xtask bench NAME`: measurements, as Markdown in `docs/benchmarks`.
+//! `cargo xtask bench [NAME]`: measurements, as Markdown in `docs/benchmarks`.
 
 mod instructions;
 mod layers;
@@ -16,11 +16,18 @@ use crate::{
     paths,
 };
 
-pub(crate) fn run(name: &str) -> Result<ExitCode> {
+/// Runs one of them, or both.
+pub(crate) fn run(name: Option<&str>) -> Result<ExitCode> {
     match name {
-        "gateway" => gateway()?,
-        "layers" => layers::run()?,
-        other => bail!("no benchmark {other:?}: expected gateway or layers"),
+        Some("gateway") => gateway()?,
+        Some("layers") => layers::run()?,
+        Some(other) => {
+            bail!("no benchmark {other:?}: expected gateway, layers, or no name for both")
+        }
+        None => {
+            gateway()?;
+            layers::run()?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

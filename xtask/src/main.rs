@@ -26,6 +26,7 @@ usage: cargo xtask COMMAND
   test [--only rust|doc|python]   unit, property and integration tests, doc tests, real clients
   lint                            format, clippy, rustdoc, cargo-deny
   features                        each feature of each crate alone, none, and all: whether it builds
+  bench                           both of these
   bench gateway                   requests a second and added latency, beside a bare hyper proxy
   bench layers                    what a call through each layer costs, beside its peers
   experiment NAME... [--seed N]   simulations that compare clients, with pages in docs/experiments; `all` runs each
@@ -67,9 +68,13 @@ fn run(mut args: Parser) -> Result<ExitCode> {
             features::run()
         }
         "bench" => {
-            let name = subcommand(&mut args)?;
+            let name = match args.next()? {
+                Some(Arg::Value(name)) => Some(name.string()?),
+                Some(other) => return Err(other.unexpected().into()),
+                None => None,
+            };
             nothing_more(&mut args)?;
-            bench::run(&name)
+            bench::run(name.as_deref())
         }
         "experiment" => experiment::run(args.raw_args()?),
         "soak" => soak::run(args),

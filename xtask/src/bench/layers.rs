@@ -18,6 +18,27 @@ const BENCHMARKS: [(&str, &str, &str); 6] = [
     ("tower-bedrock", "stack", ""),
 ];
 
+/// Those that are measured beside the layers.
+const PEERS: [&str; 10] = [
+    "tower",
+    "tower-resilience-circuitbreaker",
+    "tower-resilience-retry",
+    "governor",
+    "recloser",
+    "failsafe",
+    "metrics",
+    "metrics_cloudwatch",
+    "metrics-exporter-prometheus",
+    "tokio",
+];
+
+/// What is aimed at, in nanoseconds: the package, the case, and the most that it is to take.
+const GOALS: [(&str, &str, u64); 3] = [
+    ("quota", "reserve and settle/Sliding", 25),
+    ("quota", "two threads/reserve and settle on one key", 50),
+    ("tower-bedrock", "the standard stack", 150),
+];
+
 const BEGIN: &str = "<!-- cargo xtask bench layers -->\n";
 const END: &str = "<!-- end -->\n";
 
@@ -31,6 +52,7 @@ Times go by what else the machine does; instructions, counted by valgrind's cach
 
 pub(super) fn run() -> Result<()> {
     let mut page = INTRODUCTION.to_owned();
+    let mut goals = String::from(GOALS_HEAD);
     for (folder, benchmark, features) in BENCHMARKS {
         let manifest = paths::root().join("crates").join(folder).join("Cargo.toml");
         let output = cargo()
@@ -54,6 +76,9 @@ pub(super) fn run() -> Result<()> {
         };
         let table = table(&output, instructions::can_be_counted().then_some(count))?;
         println!("{table}");
+        for (_, case, goal) in GOALS.iter().filter(|(of, ..)| *of == folder) {
+            goals += &goal_row(&output, case, *goal)?;
+        }
         write!(page, "\n## {folder}\n\n{table}")?;
         let readme = manifest.with_file_name("README.md");
         let text = fs::read_to_string(&readme)?;
@@ -61,7 +86,39 @@ pub(super) fn run() -> Result<()> {
             .with_context(|| format!("{} lacks the marks for the table", readme.display()))?;
         fs::write(readme, text)?;
     }
+    write!(
+        page,
+        "\n{goals}\nThe peers: {}.\n",
+        machine::versions(&PEERS)?
+    )?;
     super::publish("layers", &page)
+}
+
+const GOALS_HEAD: &str = "\
+## What is aimed at
+
+With no allocation, on a machine where governor's `check_n` takes 10 to 15 ns; on another one, go by the rows of the peers and of
+the clock.
+
+| a call | aimed at | measured | |
+|---|---:|---:|---|
+";
+
+/// Whether a case is as quick as it is to be.
+fn goal_row(output: &str, case: &str, goal: u64) -> Result<String> {
+    let measured = output
+        .lines()
+        .filter_map(measurement)
+        .find(|measured| measured.name == case)
+        .with_context(|| format!("{case} was not measured"))?;
+    let digits: String = measured.time.chars().filter(char::is_ascii_digit).collect();
+    let verdict = if digits.parse::<u64>()? <= goal {
+        "met"
+    } else {
+        "missed"
+    };
+    let time = measured.time;
+    Ok(format!("| {case} | {goal} ns | {time} | {verdict} |\n"))
 }
 
 /// Without `count`, which valgrind is needed for, the column of instructions stays empty.
@@ -147,6 +204,15 @@ mod tests {
             Some("1,200 ns")
         );
         assert_eq!(measurement("closed: 0 allocations"), None);
+    }
+
+    #[test]
+    fn a_goal_is_met_or_missed() {
+        let output = "test stack (0 allocations) ... bench:       1,200 ns/iter (+/- 1)\n";
+        let row = |goal| goal_row(output, "stack", goal).unwrap();
+        assert_eq!(row(1_200), "| stack | 1200 ns | 1,200 ns | met |\n");
+        assert_eq!(row(150), "| stack | 150 ns | 1,200 ns | missed |\n");
+        assert!(goal_row(output, "another", 1).is_err());
     }
 
     #[test]

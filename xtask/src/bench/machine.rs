@@ -4,6 +4,23 @@ use std::{fs, process::Command, thread};
 
 use anyhow::{Context, Result};
 
+use crate::command::cargo;
+
+/// The versions of packages that the workspace depends on, as `name version`.
+pub(super) fn versions(packages: &[&str]) -> Result<String> {
+    let version = |package: &&str| {
+        let output = cargo().args(["pkgid", "--package", package]).output()?;
+        let id = String::from_utf8(output.stdout)?;
+        let (_, version) = id
+            .trim()
+            .rsplit_once(['@', '#'])
+            .with_context(|| format!("no version of {package}"))?;
+        Ok(format!("{package} {version}"))
+    };
+    let versions = packages.iter().map(version);
+    Ok(versions.collect::<Result<Vec<_>>>()?.join(", "))
+}
+
 /// A sentence for below a table: the command, processor, cores, compiler.
 pub(super) fn described(command: &str) -> Result<String> {
     let rustc = Command::new("rustc").arg("--version").output()?;
