@@ -5,6 +5,7 @@ mod command;
 mod experiment;
 mod features;
 mod lint;
+mod nightly;
 mod paths;
 mod python;
 mod report;
@@ -26,6 +27,7 @@ usage: cargo xtask COMMAND
   test [--only rust|doc|python]   unit, property and integration tests, doc tests, real clients
   lint                            format, clippy, rustdoc, cargo-deny
   features                        each feature of each crate alone, none, and all: whether it builds
+  nightly                         ten million steps of the quota, and every interleaving of its locks: an hour
   bench                           both of these
   bench gateway                   requests a second and added latency, beside a bare hyper proxy
   bench layers                    what a call through each layer costs, beside its peers
@@ -66,6 +68,10 @@ fn run(mut args: Parser) -> Result<ExitCode> {
         "features" => {
             nothing_more(&mut args)?;
             features::run()
+        }
+        "nightly" => {
+            nothing_more(&mut args)?;
+            nightly::run()
         }
         "bench" => {
             let name = match args.next()? {

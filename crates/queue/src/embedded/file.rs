@@ -1,6 +1,6 @@
 use std::{fs, io::ErrorKind, path::Path};
 
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::RwLock;
 use redb::{Database, Error};
 use tempfile::NamedTempFile;
 
@@ -10,7 +10,14 @@ use super::tables::Tables;
 /// next needs it.
 pub(super) struct File {
     open: Box<dyn Fn() -> Result<Database, Error> + Send + Sync>,
-    database: RwLock<Option<Database>>,
+    opened: RwLock<Opened>,
+}
+
+#[derive(Default)]
+struct Opened {
+    database: Option<Database>,
+    /// How often it has been opened.
+    times: u64,
 }
 
 impl File {
@@ -25,7 +32,10 @@ impl File {
         Ok(Self {
             // Never a new one: what is in memory belongs to the one that was there.
             open: Box::new(move || Ok(Database::open(&path)?)),
-            database: RwLock::new(Some(database)),
+            opened: RwLock::new(Opened {
+                database: Some(database),
+                times: 1,
+            }),
         })
     }
 
@@ -35,7 +45,7 @@ impl File {
     ) -> Self {
         Self {
             open: Box::new(open),
-            database: RwLock::new(None),
+            opened: RwLock::default(),
         }
     }
 
@@ -44,19 +54,24 @@ impl File {
         &self,
         work: impl FnOnce(&Database) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let opened = loop {
-            if let Ok(opened) = RwLockReadGuard::try_map(self.database.read(), Option::as_ref) {
-                break opened;
+        let (result, times) = loop {
+            let opened = self.opened.read();
+            if let Some(database) = &opened.database {
+                break (work(database), opened.times);
             }
-            let mut database = self.database.write();
-            if database.is_none() {
-                *database = Some((self.open)()?);
+            drop(opened);
+            let mut opened = self.opened.write();
+            if opened.database.is_none() {
+                opened.database = Some((self.open)()?);
+                opened.times += 1;
             }
         };
-        let result = work(&opened);
-        drop(opened);
         if matches!(result, Err(Error::Io(_) | Error::PreviousIo)) {
-            *self.database.write() = None;
+            let mut opened = self.opened.write();
+            // Not where somebody else has opened it since.
+            if opened.times == times {
+                opened.database = None;
+            }
         }
         result
     }
