@@ -88,6 +88,16 @@ impl TargetMetrics {
         self
     }
 
+    /// The same for other circuit breakers, whose generations begin anew and all of which are closed: for a program that
+    /// puts another breaker into its stack while it runs.
+    #[must_use]
+    pub fn with_breakers_anew(self) -> Self {
+        Self {
+            breakers: Arc::default(),
+            ..self
+        }
+    }
+
     /// Another attempt waits so long after the given one, counted from 1. A wait leaves an event in the span of the call
     /// too.
     pub fn retry_delayed(&self, target: &Target, attempt: u32, delay: Duration) {

@@ -12,24 +12,26 @@ const MINUTE: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// What the gateway says itself where a call has ended with such a fault after so many attempts; `None` for what is no
-/// throttle. `headroom` is how long the quota, as it is kept count of here, would have calls like it wait.
+/// throttle. `quota` is how long the quota, as it is kept count of here, would have calls like it wait, and `breaker` for
+/// how long the circuit breaker, which those attempts may have opened, would turn them away.
 pub(crate) fn after(
     kind: FaultKind,
     attempts: u32,
-    headroom: Duration,
+    quota: Duration,
+    breaker: Duration,
     plan: &Plan,
 ) -> Option<Duration> {
     let after = match kind {
         FaultKind::ThrottledRequests | FaultKind::ThrottledTokens | FaultKind::Throttled => {
             // A shorter forecast has just been refuted: that count had let the call through.
-            if headroom == Duration::MAX {
+            if quota == Duration::MAX {
                 MINUTE
             } else {
-                headroom.max(MINUTE)
+                quota.max(MINUTE)
             }
         }
         // It holds calls back by then and lets one find out.
-        FaultKind::ThrottledTokensPerDay if !headroom.is_zero() => headroom,
+        FaultKind::ThrottledTokensPerDay if !quota.is_zero() => quota,
         FaultKind::ThrottledTokensPerDay => LONGEST,
         // Nobody's quota: as long as the retry that is not made any more would have waited at most.
         FaultKind::ModelOverloaded | FaultKind::ModelNotReady | FaultKind::Overloaded => {
@@ -39,16 +41,27 @@ pub(crate) fn after(
         }
         _ => return None,
     };
-    Some(after.min(LONGEST))
+    // One that was opened by hand says nothing of when it will close.
+    let open = if breaker == Duration::MAX {
+        Duration::ZERO
+    } else {
+        breaker
+    };
+    Some(after.max(open).min(LONGEST))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn after(kind: FaultKind, attempts: u32, headroom: u64) -> Option<u64> {
-        let headroom = Duration::from_secs(headroom);
-        super::after(kind, attempts, headroom, &Plan::default()).map(|after| after.as_secs())
+    fn after(kind: FaultKind, attempts: u32, quota: u64) -> Option<u64> {
+        let quota = Duration::from_secs(quota);
+        let after = super::after(kind, attempts, quota, Duration::ZERO, &Plan::default());
+        after.map(|after| after.as_secs())
+    }
+
+    fn never(kind: FaultKind) -> Option<Duration> {
+        super::after(kind, 1, Duration::MAX, Duration::MAX, &Plan::default())
     }
 
     #[test]
@@ -61,15 +74,13 @@ mod tests {
             assert_eq!(after(kind, 5, 0), Some(60));
             assert_eq!(after(kind, 5, 7), Some(60));
             assert_eq!(after(kind, 5, 90), Some(90));
-            let never = super::after(kind, 5, Duration::MAX, &Plan::default());
-            assert_eq!(never, Some(MINUTE));
+            assert_eq!(never(kind), Some(MINUTE));
         }
         let day = FaultKind::ThrottledTokensPerDay;
         assert_eq!(after(day, 1, 0), Some(3_600));
         assert_eq!(after(day, 1, 300), Some(300));
         assert_eq!(after(day, 1, 86_400), Some(3_600));
-        let never = super::after(day, 1, Duration::MAX, &Plan::default());
-        assert_eq!(never, Some(LONGEST));
+        assert_eq!(never(day), Some(LONGEST));
     }
 
     #[test]
@@ -80,6 +91,15 @@ mod tests {
             assert_eq!(after(overloaded, attempts, 30), Some(expected));
         }
         assert_eq!(after(FaultKind::ModelNotReady, 2, 0), Some(4));
+    }
+
+    #[test]
+    fn nobody_is_sent_into_a_breaker_that_has_just_opened() {
+        let open = Duration::from_secs(59);
+        let plan = Plan::default();
+        let after = |kind| super::after(kind, 5, Duration::ZERO, open, &plan);
+        assert_eq!(after(FaultKind::ModelOverloaded), Some(open));
+        assert_eq!(after(FaultKind::ThrottledTokens), Some(MINUTE));
     }
 
     #[test]

@@ -104,16 +104,18 @@ impl Stack {
         if fault.retry_after().is_some() {
             return error;
         }
-        let headroom = match call.input() {
-            Operation::CountTokens => Duration::ZERO,
-            _ => {
-                let limiter = self.layers.quota().limiter().clone();
-                let known = (self.layers.breaker().handle(), limiter);
-                known.time_to_serve(call.target(), &call.demand(), call.context())
-            }
+        let wait = |policy: &dyn Headroom| {
+            policy.time_to_serve(call.target(), &call.demand(), call.context())
+        };
+        let (quota, breaker) = match call.input() {
+            Operation::CountTokens => (Duration::ZERO, Duration::ZERO),
+            _ => (
+                wait(self.layers.quota().limiter()),
+                wait(&self.layers.breaker().handle()),
+            ),
         };
         let plan = self.layers.retry().policy().plan();
-        match come_back::after(fault.kind(), attempts, headroom, plan) {
+        match come_back::after(fault.kind(), attempts, quota, breaker, plan) {
             Some(after) => error.with_retry_after(after),
             None => error,
         }

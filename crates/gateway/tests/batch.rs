@@ -435,7 +435,7 @@ fn killed_a_hundred_times_it_answers_each_of_ten_thousand_once() {
         drop(running);
     }
     // In most runs nothing of the run before comes so late.
-    assert!(kills >= KILLS * 9 / 10, "{kills}");
+    assert!(kills > KILLS / 2, "{kills}");
     stage.simulator.clear_faults();
     stage.succeed();
     let lines = stage.lines();

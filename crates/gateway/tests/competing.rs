@@ -10,7 +10,7 @@ use bedrock_gateway::Signer;
 use http::Request;
 use sha2::{Digest, Sha256};
 use support::{Answer, CONVERSE, Clock, MODEL, Running, Simulated, config, eventually};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 use tower_bedrock_core::Target;
 
 /// A gateway with these clients, the name of each being its key.
@@ -18,11 +18,14 @@ struct Shared {
     simulated: Simulated,
     gateway: Running,
     clock: Clock,
+    /// When the quota was used, call by call.
+    used: Vec<Instant>,
     waiting: JoinSet<Answer>,
 }
 
 impl Shared {
-    /// Its quota is used up by `calls`, one every `EVERY`, and comes back in the same way, beginning two seconds from now.
+    /// Its quota is used up by `calls`, one every `EVERY`, and comes back in the same way, beginning some twenty seconds
+    /// from now: longer than it takes to have calls wait.
     async fn new(clients: &[(&str, &str)], calls: u32) -> Self {
         let mut more = format!("[[quota]]\nrequests_per_minute = {calls}\n");
         for (name, settings) in clients.iter().chain([&("first", "")]) {
@@ -36,16 +39,22 @@ impl Shared {
         let clock = Clock::start();
         let simulated = Simulated::new("requests_per_minute = \"none\"").await;
         let gateway = Running::start(&config(&simulated.url(), &more), Signer::nobody()).await;
+        let mut used = Vec::new();
         for _ in 0..calls {
             let answer = gateway.send(request("first", 1)).await;
             assert_eq!(answer.status, 200);
+            used.push(Instant::now());
             clock.leap(EVERY).await;
         }
-        clock.leap(Duration::from_secs(58) - EVERY * calls).await;
+        let waits = used[0] + Duration::from_secs(40);
+        clock
+            .leap(waits.saturating_duration_since(Instant::now()))
+            .await;
         Self {
             simulated,
             gateway,
             clock,
+            used,
             waiting: JoinSet::new(),
         }
     }
@@ -74,7 +83,10 @@ impl Shared {
         let before = self.simulated.calls().len();
         let waiting = self.waiting.len();
         for number in 1..=waiting {
-            self.clock.leap(EVERY).await;
+            // A minute, and what calls may be late by.
+            let back = self.used[number - 1] + Duration::from_secs(61);
+            let wait = back.saturating_duration_since(Instant::now());
+            self.clock.leap(wait).await;
             let simulated = &self.simulated;
             eventually("one more is sent on", || {
                 simulated.calls().len() == before + number

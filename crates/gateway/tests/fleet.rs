@@ -74,7 +74,7 @@ async fn one_quota_is_for_both_and_for_the_one_that_is_left() {
     first.stop();
     first.ended().await;
     let use_up = async {
-        for _ in 5..QUOTA - 5 {
+        for _ in 5..QUOTA - 10 {
             assert_eq!(second.post(CONVERSE, BODY).await.status, 200);
         }
     };

@@ -10,7 +10,8 @@ pub(crate) struct AttemptTimes {
     streams: Spread,
     /// From sent to settled, a stream's end included.
     lasts: Spread,
-    answers: u64,
+    /// Whole ones, and streams.
+    answers: [u64; 2],
 }
 
 /// Mean and mean deviation of times, with the weights that TCP gives to round trips ([RFC 6298], section 2): it
@@ -53,22 +54,30 @@ impl AttemptTimes {
     /// Whether an answer that ends so is to be timed by the clock.
     #[inline]
     pub(crate) fn needs_clock(&self, answered: Answered) -> bool {
-        answered != Answered::Never
-            && (self.answers < u64::from(ENOUGH) || self.answers.is_multiple_of(SAMPLED))
+        let answers = match answered {
+            Answered::Whole => self.answers[0],
+            Answered::Began(_) => self.answers[1],
+            Answered::Never => return false,
+        };
+        answers < u64::from(ENOUGH) || answers.is_multiple_of(SAMPLED)
     }
 
     /// A call has ended that was sent at `sent`; where it needs the clock, at `now`.
     #[inline]
     pub(crate) fn answered(&mut self, answered: Answered, sent: Time, now: Time) {
-        if answered == Answered::Never {
-            return;
-        }
         let timed = self.needs_clock(answered).then(|| now.since(sent));
-        self.answers += 1;
-        match (answered, timed) {
-            (Answered::Began(after), _) => self.streams.add(after),
-            (_, Some(took)) => self.whole.add(took),
-            _ => {}
+        match answered {
+            Answered::Whole => {
+                self.answers[0] += 1;
+                if let Some(took) = timed {
+                    self.whole.add(took);
+                }
+            }
+            Answered::Began(after) => {
+                self.answers[1] += 1;
+                self.streams.add(after);
+            }
+            Answered::Never => {}
         }
         if let Some(took) = timed {
             self.lasts.add(took);
@@ -153,6 +162,21 @@ mod tests {
         assert!((SECOND..2 * SECOND).contains(&quick), "{quick}");
         let slow = after(&mut times, 600, around(300));
         assert!((25 * SECOND..60 * SECOND).contains(&slow), "{slow}");
+    }
+
+    #[test]
+    fn streams_take_no_samples_of_whole_answers() {
+        let mut times = AttemptTimes::default();
+        for _ in 0..1_000 {
+            times.answered(
+                Answered::Began(SECOND),
+                Time::ZERO,
+                Time::from_nanos(2 * SECOND),
+            );
+            times.answered(Answered::Whole, Time::ZERO, Time::from_nanos(5 * SECOND));
+        }
+        assert!((SECOND..2 * SECOND).contains(&times.nearly_all(true)));
+        assert!((5 * SECOND..6 * SECOND).contains(&times.nearly_all(false)));
     }
 
     #[test]

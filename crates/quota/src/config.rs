@@ -110,7 +110,7 @@ impl LimiterBuilder {
     ///
     /// Default: 250 milliseconds, for a new connection's handshakes and a packet sent twice. They cost a sliding
     /// window 0.4% of its limit, and a bucket in use nothing. Zero where all calls take the same time to arrive.
-    /// A fleet has an allowance of its own, and takes no other.
+    /// Not for the limits that a [fleet](Self::fleet) shares: its windows are the minute itself.
     pub const fn delay_variation(mut self, time: Duration) -> Self {
         self.config.delay_variation = time;
         self

@@ -42,7 +42,7 @@ struct Hold {
 }
 
 const SECOND: u64 = 1_000_000_000;
-const DAY: u64 = 24 * 3_600 * SECOND;
+pub(crate) const DAY: u64 = 24 * 3_600 * SECOND;
 const FIRST_HOLD: u64 = 300 * SECOND;
 const LONGEST_HOLD: u64 = 3_600 * SECOND;
 const BETWEEN_PROBES: u64 = 10 * SECOND;

@@ -241,6 +241,7 @@ impl Limiter {
                 let waited = Waited {
                     priority: context.priority(),
                     tenant: context.tenant().cloned(),
+                    weight: ask.weight,
                 };
                 Start::Waits(Seat {
                     key,

@@ -127,6 +127,7 @@ impl Future for Call {
                 let waited = Waited {
                     priority: Priority::Normal,
                     tenant: Some(self.tenant.clone()),
+                    weight: 1,
                 };
                 self.seat = Some((id, waited));
                 if let Some(at) = timer {

@@ -61,6 +61,7 @@ pub(crate) struct Next {
 pub(crate) struct Waited {
     pub(crate) priority: Priority,
     pub(crate) tenant: Option<Tenant>,
+    pub(crate) weight: u32,
 }
 
 /// The wakers of everybody to be woken, once the lock is released.
@@ -184,9 +185,13 @@ impl State {
                 Ending::Kept => grant.tokens,
                 Ending::Refunded | Ending::Throttled(_) => 0,
             };
-            let tenant = waited.tenant.as_ref();
+            let Waited {
+                priority,
+                tenant,
+                weight,
+            } = waited;
             self.queue
-                .correct(waited.priority, tenant, grant.tokens, cost);
+                .correct(*priority, tenant.as_ref(), *weight, grant.tokens, cost);
         }
     }
 

@@ -12,7 +12,7 @@ use aws_sdk_bedrockruntime::{
     types::{ConverseTokensRequest, CountTokensInput, InvokeModelTokensRequest},
 };
 use tokio::time::{Duration, timeout};
-use tower_bedrock_core::{HasTarget, Invocation};
+use tower_bedrock_core::{HasTarget, Invocation, Route, Target};
 use tower_bedrock_quota::CountTokens;
 use tower_bedrock_service::BedrockService;
 use tower_service::Service;
@@ -34,8 +34,10 @@ use tower_service::Service;
 /// # }
 /// ```
 ///
-/// Counting is free, in money and in quota, and takes a round trip: as long as [`within`](Self::within) at the most. Where
-/// it fails (some models cannot be counted) the estimate stands. Calls that are small, or that a count would say nothing
+/// Counting is free, in money and in quota, and takes a round trip: as long as [`within`](Self::within) at the most. A model
+/// that is called through a cross-Region profile is counted under its own id, which is what CountTokens takes. Where it
+/// fails the estimate stands: leave it out for models that Bedrock does not count, or each large call makes that round
+/// trip for nothing. Calls that are small, or that a count would say nothing
 /// of, don't wait and don't allocate.
 ///
 /// # Clone
@@ -107,9 +109,16 @@ impl<I: Countable> CountTokens<Invocation<I>> for CountLarge {
         }
         let question = call.input().to_be_counted()?;
         let question = Question::builder().input(question).build().ok()?;
+        let target = call.target();
+        let model = match target.model().route() {
+            // CountTokens knows models, not the profiles that they are called through.
+            Route::Geographic(_) | Route::Global => target.model().base().parse().ok()?,
+            _ => target.model().clone(),
+        };
+        let target = Target::new(target.region().clone(), model);
         let mut service = self.service.clone();
         // A leaf is always ready.
-        let asked = service.call(Invocation::new(call.target().clone(), question));
+        let asked = service.call(Invocation::new(target, question));
         let within = self.within;
         Some(Box::pin(async move {
             let answer = timeout(within, asked).await.ok()?.ok()?;

@@ -130,7 +130,8 @@ impl Operations {
                     change: Change::Unchanged,
                 });
             }
-            Err(error) if says(&error, "does not exist") => {
+            // A template that S3 does not have is a `ValidationError` too.
+            Err(error) if says(&error, &format!("Stack [{stack}] does not exist")) => {
                 let create = client
                     .create_stack()
                     .stack_name(stack)
@@ -186,7 +187,9 @@ async fn first_failure(client: &Client, stack: &str) -> Option<String> {
     let mut events = events.into_paginator().items().send();
     let mut first = None;
     // The newest come first: back to where this deployment began.
-    while let Some(Ok(event)) = events.next().await {
+    while let Some(event) = events.next().await {
+        // Of part of them the first is not the first.
+        let event = event.ok()?;
         let reason = event.resource_status_reason().unwrap_or_default();
         if event.physical_resource_id() == Some(stack) && reason == "User Initiated" {
             break;

@@ -178,6 +178,22 @@ fn targets_that_are_named_to_policies_keep_their_labels() {
     assert_eq!(recorded[&transitions], 1.0);
 }
 
+/// As when a configuration is read anew that changes them.
+#[test]
+fn another_breaker_begins_closed_and_counts_its_transitions_anew() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let metrics = TargetMetrics::new();
+    let state = || recorded(&snapshotter)[&at("CircuitBreakerState")];
+    metrics.breaker_entered(&target(), BreakerState::Open, "open", 6);
+    assert_eq!(state(), 2.0);
+    let metrics = metrics.with_breakers_anew().with_targets([target()]);
+    assert_eq!(state(), 0.0);
+    metrics.breaker_entered(&target(), BreakerState::Open, "open", 2);
+    assert_eq!(state(), 2.0);
+}
+
 /// The recorder's own bound is not met before that of the layers.
 #[cfg(feature = "recorder")]
 #[tokio::test]

@@ -26,7 +26,7 @@ impl File {
         if !path.try_exists()? {
             create(path)?;
         }
-        let path = path.to_owned();
+        let path = std::path::absolute(path)?;
         // An empty file will do as well as none.
         let database = Database::create(&path)?;
         Ok(Self {

@@ -277,12 +277,13 @@ impl Shared {
         id
     }
 
-    /// Leases and counts in one: a message whose attempt is not on disk is nobody's.
+    /// Leases and counts in one. `leased` says what was leased, also where it could not be counted.
     fn take(
         &self,
         tables: &mut Tables<'_>,
         max: usize,
         visibility: Duration,
+        leased: &mut Vec<LocalReceipt>,
     ) -> Result<Vec<Delivery<LocalReceipt>>, redb::Error> {
         let mut deliveries = Vec::new();
         while deliveries.len() < max {
@@ -297,6 +298,7 @@ impl Shared {
                 taken
             };
             let Some(receipt) = taken else { break };
+            leased.push(receipt);
             match tables.attempt(receipt.id)? {
                 Some((message, attempts)) => deliveries.push(Delivery {
                     message,
@@ -308,6 +310,19 @@ impl Shared {
             }
         }
         Ok(deliveries)
+    }
+
+    /// A message whose attempt is not on disk is nobody's.
+    fn release(&self, leased: &[LocalReceipt]) {
+        let mut state = self.state.lock();
+        for receipt in leased {
+            // Somebody else's by now.
+            let _ = state
+                .line
+                .give_back(*receipt, Instant::now(), Duration::ZERO);
+        }
+        drop(state);
+        self.changed.notify_waiters();
     }
 }
 

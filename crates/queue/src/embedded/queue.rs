@@ -1,7 +1,9 @@
 //! What a [`Worker`](crate::Worker) asks of it.
 
-use bytes::Bytes;
 use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::time::{Duration, Instant};
 
 use super::{EmbeddedError, EmbeddedQueue, tables};
@@ -24,13 +26,20 @@ impl Queue for EmbeddedQueue {
                 (ready, state.line.next_change())
             };
             if ready {
-                let shared = Arc::clone(&self.shared);
-                let write = self
-                    .shared
-                    .write(move |tables| shared.take(tables, max.max(1), visibility));
-                let deliveries = write.await?;
-                if !deliveries.is_empty() {
-                    return Ok(deliveries);
+                let leased = Arc::new(Mutex::new(Vec::new()));
+                let write = {
+                    let (shared, leased) = (Arc::clone(&self.shared), Arc::clone(&leased));
+                    self.shared.write(move |tables| {
+                        shared.take(tables, max.max(1), visibility, &mut leased.lock())
+                    })
+                };
+                match write.await {
+                    Ok(deliveries) if deliveries.is_empty() => {}
+                    Ok(deliveries) => return Ok(deliveries),
+                    Err(error) => {
+                        self.shared.release(&leased.lock());
+                        return Err(error);
+                    }
                 }
             } else {
                 until(next_change, changed).await;

@@ -82,6 +82,7 @@ async fn a_full_disk_refuses_what_it_has_no_room_for_until_it_has() {
 
     disk.is_full.store(true, Relaxed);
     for _ in 0..3 {
+        assert!(is_refused(queue.receive(9, minute).await));
         assert!(is_refused(queue.put("a", Bytes::from_static(b"A")).await));
         assert!(is_refused(queue.complete(first.receipt).await));
         assert!(is_refused(queue.send(Message::new("c", "work")).await));

@@ -118,6 +118,8 @@ where
     /// Renews a lease once. What does not come back in time must not keep the next from being made.
     async fn renew(&self, receipt: &Q::Receipt, time: Duration) {
         let visibility = self.worker.settings.visibility;
+        // The end of a job waits for it.
+        let time = time.min(SETTLE_TIMEOUT);
         match timeout(time, self.worker.queue.extend(receipt, visibility)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

@@ -1,7 +1,7 @@
-use super::{Budget, Ending, Grant, Settlement, returns::Returns};
+use super::{Budget, Ending, Grant, MINUTE, Settlement, returns::Returns};
 use crate::{
     Limit, Reason,
-    day::DayState,
+    day::{DAY, DayState},
     meter::{Meter, Ticket},
     queue::Load,
     time::Time,
@@ -173,12 +173,14 @@ impl<'a> Books<'a> {
         };
         let (limit, at) = last(
             own.requests.forecast(*now, calls),
-            returns.soonest(*now, wanted, own.tokens.available(), |tokens| {
+            returns.soonest(*now, MINUTE, wanted, own.tokens.available(), |tokens| {
                 own.tokens.forecast(*now, tokens)
             }),
             day.as_ref().map(|day| {
                 let available = day.available(*now);
-                returns.soonest(*now, wanted, available, |tokens| day.forecast(*now, tokens))
+                returns.soonest(*now, DAY, wanted, available, |tokens| {
+                    day.forecast(*now, tokens)
+                })
             }),
         );
         (limit, at.since(*now).max(LEAST_WAIT))

@@ -1,4 +1,3 @@
-use super::MINUTE;
 use crate::time::Time;
 
 /// What calls in flight will give back, as evenly over the time that calls last as they were sent.
@@ -9,17 +8,20 @@ pub(super) struct Returns {
 }
 
 impl Returns {
-    /// When so many tokens fit of which some are available now; `at` says when an amount would, were nothing
-    /// given back.
+    /// When so many tokens fit of which some are available now, in a window of `period` nanoseconds; `at` says when an
+    /// amount would, were nothing given back.
     pub(super) fn soonest(
         &self,
         now: Time,
+        period: u64,
         wanted: u64,
         available: u64,
         at: impl Fn(u64) -> Time,
     ) -> Time {
-        // What was sent longer ago than a minute has left the window: nothing comes back of that.
-        let tokens = self.tokens * (MINUTE as f64 / self.over).min(1.0);
+        // What was sent longer ago than a period has left the window when it ends: nothing comes back of that. Nor is
+        // anything reckoned with of which it is not known when it comes.
+        let comes_back = self.over > 0.0 && self.over < period as f64;
+        let tokens = if comes_back { self.tokens } else { 0.0 };
         let missing = wanted.saturating_sub(available) as f64;
         // `as` saturates, and `min` takes 1 for no number.
         let returned = now.plus((self.over * (missing / tokens).min(1.0)) as u64);

@@ -58,6 +58,8 @@ struct Member {
 struct Call {
     id: usize,
     tokens: u64,
+    /// Its tenant's when it came: what it is charged by, and corrected by in the end.
+    weight: u32,
 }
 
 /// Counters are in 2^-16 tokens, so that a weight of up to 1,000 divides them finely.
@@ -90,9 +92,11 @@ impl Fair {
             self.weights -= u64::from(entry.weight);
         }
         // It may have been given another since its last call.
-        entry.weight = weight.max(1);
-        self.weights += u64::from(entry.weight);
-        entry.calls.insert(arrival, Call { id, tokens });
+        let weight = weight.max(1);
+        entry.weight = weight;
+        self.weights += u64::from(weight);
+        let call = Call { id, tokens, weight };
+        entry.calls.insert(arrival, call);
         self.by_length.remove(&(entry.load.calls, member));
         entry.load.add(tokens);
         self.by_length.insert((entry.load.calls, member));
@@ -120,11 +124,11 @@ impl Fair {
 
     /// Takes a call out because it was let through, and charges its tenant.
     pub(crate) fn serve(&mut self, place: Place) {
-        let Some(tokens) = self.take(place) else {
+        let Some(call) = self.take(place) else {
             return;
         };
-        let entry = &self.members[place.member];
-        let charged = entry.counter.saturating_add(entry.share(tokens));
+        let counter = self.members[place.member].counter;
+        let charged = counter.saturating_add(share(call.tokens, call.weight));
         self.set_counter(place.member, charged);
         if self.members[place.member].calls.is_empty() {
             self.last_left = charged;
@@ -139,16 +143,17 @@ impl Fair {
         }
     }
 
-    /// Corrects what a tenant was charged for a call that reserved `from` tokens and cost `to`.
-    pub(crate) fn correct(&mut self, tenant: Option<&Tenant>, from: u64, to: u64) {
+    /// Corrects what a tenant, of `weight` when the call came, was charged for one that reserved `from` tokens and
+    /// cost `to`.
+    pub(crate) fn correct(&mut self, tenant: Option<&Tenant>, weight: u32, from: u64, to: u64) {
         let Some(&member) = self.by_tenant.get(&tenant.cloned()) else {
             return;
         };
-        let entry = &self.members[member];
+        let counter = self.members[member].counter;
         let counter = if to >= from {
-            entry.counter.saturating_add(entry.share(to - from))
+            counter.saturating_add(share(to - from, weight))
         } else {
-            entry.counter.saturating_sub(entry.share(from - to))
+            counter.saturating_sub(share(from - to, weight))
         };
         self.set_counter(member, counter);
         if self.members[member].calls.is_empty() {
@@ -168,7 +173,7 @@ impl Fair {
             .get(&tenant.cloned())
             .map(|member| &self.members[*member]);
         let load = own.map_or(Load::default(), |member| member.load);
-        let own_weight = u64::from(own.map_or(weight, |member| member.weight)).max(1);
+        let own_weight = u64::from(weight.max(1));
         let others = match own {
             Some(member) if !member.calls.is_empty() => self.weights - u64::from(member.weight),
             _ => self.weights,
@@ -210,8 +215,8 @@ impl Fair {
         member
     }
 
-    /// Takes a call out of its tenant's and answers its tokens. A tenant left with none is in neither set.
-    fn take(&mut self, place: Place) -> Option<u64> {
+    /// Takes a call out of its tenant's and answers it. A tenant left with none is in neither set.
+    fn take(&mut self, place: Place) -> Option<Call> {
         let entry = self.members.get_mut(place.member)?;
         let (first, _) = entry.calls.first_key_value()?;
         let at_head = *first == place.arrival;
@@ -232,7 +237,7 @@ impl Fair {
                 None => self.weights -= u64::from(entry.weight),
             }
         }
-        Some(call.tokens)
+        Some(call)
     }
 
     fn set_counter(&mut self, member: usize, counter: u128) {
@@ -268,10 +273,9 @@ impl Fair {
     }
 }
 
-impl Member {
-    fn share(&self, tokens: u64) -> u128 {
-        (u128::from(tokens) << SCALE) / u128::from(self.weight)
-    }
+/// What so many tokens add to the counter of a tenant of some weight.
+fn share(tokens: u64, weight: u32) -> u128 {
+    (u128::from(tokens) << SCALE) / u128::from(weight.max(1))
 }
 
 impl Load {

@@ -229,10 +229,11 @@ impl<T> Queue<T> {
         &mut self,
         priority: Priority,
         tenant: Option<&Tenant>,
+        weight: u32,
         from: u64,
         to: u64,
     ) {
-        self.classes[class(priority)].correct(tenant, from, to);
+        self.classes[class(priority)].correct(tenant, weight, from, to);
     }
 
     /// A waiting call was polled, and the next thing happens at `next`. Answers whether it is to keep the

@@ -233,7 +233,8 @@ fn contend(
         most_reserved = most_reserved.max(reserved);
         let (who, tokens) = running.remove(draw(running.len() as u64) as usize).unwrap();
         served[who] += cost(tokens);
-        queue.correct(Priority::Normal, names[who].as_ref(), tokens, cost(tokens));
+        let (whose, cost) = (names[who].as_ref(), cost(tokens));
+        queue.correct(Priority::Normal, whose, weights[who], tokens, cost);
         history.push(served);
     }
     (history, 2 * largest.max(most_reserved))
@@ -290,23 +291,51 @@ fn another_weight_counts_from_the_next_call_on() {
     let mut queue = Queue::<()>::default();
     let names = [tenant(1), tenant(2)];
     let mut whose = BTreeMap::new();
-    let mut share_of_the_first = |weights: [u32; 2]| {
+    for who in 0..2 {
+        whose.insert(queue.push(newcomer(1, names[who].as_ref(), 1, 100)), who);
+    }
+    for (weights, expected) in [([1, 1], 0.5), ([3, 1], 0.75), ([1, 4], 0.2)] {
         let mut served = 0;
         for _ in 0..1_000 {
-            for who in 0..2 {
-                let id = queue.push(newcomer(1, names[who].as_ref(), weights[who], 100));
-                whose.insert(id, who);
-            }
             let head = queue.head().unwrap().id;
-            served += u32::from(whose[&head] == 0);
+            let who = whose.remove(&head).unwrap();
+            served += u32::from(who == 0);
+            // Whoever is served has its next call waiting already.
+            let next = queue.push(newcomer(1, names[who].as_ref(), weights[who], 100));
+            whose.insert(next, who);
             queue.serve(head, ());
             queue.take(head);
         }
-        f64::from(served) / 1_000.0
-    };
-    for (weights, expected) in [([1, 1], 0.5), ([3, 1], 0.75), ([1, 4], 0.2)] {
-        let share = share_of_the_first(weights);
+        let share = f64::from(served) / 1_000.0;
         assert!((share - expected).abs() < 0.01, "{weights:?}: {share}");
+    }
+}
+
+#[test]
+fn a_call_is_corrected_by_the_weight_it_was_charged_by() {
+    let mut queue = Queue::<()>::default();
+    let names = [tenant(1), tenant(2)];
+    let who_is_next = |queue: &mut Queue<()>, weight: u32| {
+        let ids = [0, 1].map(|who| {
+            let weight = if who == 0 { weight } else { 1 };
+            queue.push(newcomer(1, names[who].as_ref(), weight, 100))
+        });
+        let head = queue.head().unwrap().id;
+        for id in ids {
+            queue.serve(id, ());
+            queue.take(id);
+        }
+        ids.iter().position(|id| *id == head).unwrap()
+    };
+    // Charged a hundredth, and the weight is another when it turns out to have cost nothing.
+    assert_eq!(who_is_next(&mut queue, 100), 0);
+    let first = names[0].as_ref();
+    queue.correct(Priority::Normal, first, 100, 100, 0);
+    queue.correct(Priority::Normal, names[1].as_ref(), 1, 100, 0);
+    for _ in 0..3 {
+        queue.push(newcomer(1, first, 1, 100));
+        let before = queue.ahead(newcomer(1, first, 1, 100));
+        assert!(queue.ahead(newcomer(1, first, 100, 100)).tokens <= before.tokens);
     }
 }
 
@@ -377,7 +406,7 @@ fn huge_costs_overflow_nothing() {
         let head = queue.head().unwrap();
         queue.serve(head.id, ());
         queue.take(head.id);
-        queue.correct(Priority::Interactive, tenant.as_ref(), 0, u64::MAX);
+        queue.correct(Priority::Interactive, tenant.as_ref(), 1, 0, u64::MAX);
     }
     assert!(queue.is_empty());
 }

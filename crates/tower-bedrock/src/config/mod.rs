@@ -178,7 +178,10 @@ impl StackConfig {
             .map_err(InvalidSection::of("timeout"))?;
         // What is kept reports to the metrics that it was made with, so those have to be kept as well.
         let target_metrics = kept.stack.map(ConfiguredStack::target_metrics).cloned();
-        let target_metrics = target_metrics.unwrap_or_default();
+        let target_metrics = match &kept.breaker {
+            Some(_) => target_metrics.unwrap_or_default(),
+            None => target_metrics.unwrap_or_default().with_breakers_anew(),
+        };
         let retry = match kept.retry {
             Some(retry) => retry,
             None => self

@@ -91,6 +91,8 @@ fn config(bedrock: SocketAddr, redis: &str) -> String {
         [fleet]
         store = "{redis}"
         members = 3
+        # All of it is on one machine, which may have other things to do.
+        timeout = "5s"
         "#
     )
 }

@@ -86,6 +86,12 @@ impl Place {
             #[cfg(feature = "redis-tls")]
             roots: None,
         };
+        // All of them are spoken to as the first is: none that asks for TLS may be spoken to without.
+        let kinds = |at: &ConnectionInfo| std::mem::discriminant(at.addr());
+        let mut others = place.addresses.iter().skip(1).map(kinds);
+        if others.any(|kind| place.addresses.first().map(kinds) != Some(kind)) {
+            return Err(unusable());
+        }
         #[cfg(feature = "redis-tls")]
         if place.tls().is_some() {
             choose_provider();
