@@ -291,8 +291,8 @@ fn another_weight_counts_from_the_next_call_on() {
     let mut queue = Queue::<()>::default();
     let names = [tenant(1), tenant(2)];
     let mut whose = BTreeMap::new();
-    for who in 0..2 {
-        whose.insert(queue.push(newcomer(1, names[who].as_ref(), 1, 100)), who);
+    for (who, name) in names.iter().enumerate() {
+        whose.insert(queue.push(newcomer(1, name.as_ref(), 1, 100)), who);
     }
     for (weights, expected) in [([1, 1], 0.5), ([3, 1], 0.75), ([1, 4], 0.2)] {
         let mut served = 0;
