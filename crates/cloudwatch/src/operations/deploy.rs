@@ -131,7 +131,7 @@ impl Operations {
                 });
             }
             // A template that S3 does not have is a `ValidationError` too.
-            Err(error) if says(&error, &format!("Stack [{stack}] does not exist")) => {
+            Err(error) if says(&error, "does not exist") && says(&error, "Stack ") => {
                 let create = client
                     .create_stack()
                     .stack_name(stack)
