@@ -26,16 +26,16 @@ pub fn target(model: &str) -> Result<Target> {
     Target::parse("us-east-1", model).context("no such target")
 }
 
-/// A simulator whose two models have a quota of [`TOKENS_PER_MINUTE`] each in windows of `shape`, a burndown
+/// A simulator whose two models have a quota of so many tokens a minute each in windows of `shape`, a burndown
 /// of 5, and answer at 50 tokens a second after a second.
 ///
 /// # Errors
 ///
-/// None, with the constants there are.
-pub fn account(seed: u64, shape: WindowShape) -> Result<Simulator> {
+/// Where the settings cannot be.
+pub fn account(seed: u64, tokens_per_minute: u64, shape: WindowShape) -> Result<Simulator> {
     let limits = ModelSettings {
         requests_per_minute: Some(None),
-        tokens_per_minute: Some(Some(TOKENS_PER_MINUTE)),
+        tokens_per_minute: Some(Some(tokens_per_minute)),
         tokens_per_day: Some(None),
         window: Some(shape),
         ..pace()

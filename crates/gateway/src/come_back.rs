@@ -21,14 +21,15 @@ pub(crate) fn after(
     breaker: Duration,
     plan: &Plan,
 ) -> Option<Duration> {
+    // That no wait would help says nothing of when to come back.
+    let [quota, breaker] = [quota, breaker].map(|wait| match wait {
+        Duration::MAX => Duration::ZERO,
+        wait => wait,
+    });
     let after = match kind {
+        // A shorter forecast has just been refuted: that count had let the call through.
         FaultKind::ThrottledRequests | FaultKind::ThrottledTokens | FaultKind::Throttled => {
-            // A shorter forecast has just been refuted: that count had let the call through.
-            if quota == Duration::MAX {
-                MINUTE
-            } else {
-                quota.max(MINUTE)
-            }
+            quota.max(MINUTE)
         }
         // It holds calls back by then and lets one find out.
         FaultKind::ThrottledTokensPerDay if !quota.is_zero() => quota,
@@ -41,13 +42,7 @@ pub(crate) fn after(
         }
         _ => return None,
     };
-    // One that was opened by hand says nothing of when it will close.
-    let open = if breaker == Duration::MAX {
-        Duration::ZERO
-    } else {
-        breaker
-    };
-    Some(after.max(open).min(LONGEST))
+    Some(after.max(breaker).min(LONGEST))
 }
 
 #[cfg(test)]

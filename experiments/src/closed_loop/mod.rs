@@ -89,7 +89,7 @@ fn measure(options: &Options) -> Result<Vec<(Who, Figures)>> {
 }
 
 async fn one(who: Who, seed: u64, span: Span) -> Result<Run> {
-    let simulator = world::account(seed, WindowShape::Bucket)?;
+    let simulator = world::account(seed, TOKENS_PER_MINUTE, WindowShape::Bucket)?;
     let subject = who.subject(&simulator, seed)?;
     let start = Instant::now();
     let until = Duration::from_secs(span.until);

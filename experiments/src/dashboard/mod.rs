@@ -5,7 +5,7 @@ mod sent;
 mod watched;
 
 use anyhow::{Context as _, Result};
-use bedrock_sim::{FaultName, FaultSpec, ModelSettings, Simulator};
+use bedrock_sim::{FaultName, FaultSpec, WindowShape};
 use metrics::set_default_local_recorder;
 use tokio::time::{Duration, Instant, sleep_until};
 use tower_bedrock::metrics::QuotaMetrics;
@@ -70,7 +70,7 @@ async fn watch(seed: u64, plan: Plan) -> Result<Vec<Flush>> {
     let _recorded = set_default_local_recorder(&recorder);
     let mut worker = recorder.worker(Sent::default());
 
-    let simulator = account(seed)?;
+    let simulator = world::account(seed, TOKENS_PER_MINUTE, WindowShape::Sliding)?;
     simulator.add_fault(FaultSpec {
         model: world::PRIMARY.into(),
         from_ms: Some(plan.from * 1_000),
@@ -101,18 +101,6 @@ async fn watch(seed: u64, plan: Plan) -> Result<Vec<Flush>> {
     let (samples, flushes) = tokio::join!(open_loop(&subject, jobs, PATIENCE), send);
     samples?;
     flushes
-}
-
-fn account(seed: u64) -> Result<Simulator> {
-    world::simulator(
-        seed,
-        &ModelSettings {
-            requests_per_minute: Some(None),
-            tokens_per_minute: Some(Some(TOKENS_PER_MINUTE)),
-            tokens_per_day: Some(None),
-            ..world::pace()
-        },
-    )
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn measure(options: &Options) -> Result<Vec<(Who, Figures)>> {
 }
 
 async fn one(who: Who, seed: u64, morning: Morning) -> Result<Run> {
-    let simulator = world::account(seed, WindowShape::Sliding)?;
+    let simulator = world::account(seed, world::TOKENS_PER_MINUTE, WindowShape::Sliding)?;
     let subject = who.subject(&simulator, seed)?;
     let samples = open_loop(&subject, jobs(seed, morning)?, PATIENCE).await?;
     Ok(Run {

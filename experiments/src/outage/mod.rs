@@ -5,7 +5,7 @@ mod page;
 mod who;
 
 use anyhow::Result;
-use bedrock_sim::{FaultName, FaultSpec, ModelSettings, Simulator};
+use bedrock_sim::{FaultName, FaultSpec, WindowShape};
 use tokio::time::Duration;
 
 use self::{
@@ -86,7 +86,7 @@ fn measure(options: &Options) -> Result<Vec<(FaultName, Vec<Figures>)>> {
 }
 
 async fn one(kind: FaultName, who: Who, seed: u64, plan: Plan) -> Result<Run> {
-    let simulator = account(seed)?;
+    let simulator = world::account(seed, TOKENS_PER_MINUTE, WindowShape::Sliding)?;
     simulator.add_fault(FaultSpec {
         model: world::PRIMARY.into(),
         from_ms: Some(plan.from * 1_000),
@@ -107,18 +107,6 @@ async fn one(kind: FaultName, who: Who, seed: u64, plan: Plan) -> Result<Run> {
     .collect();
     let samples = open_loop(&subject, jobs, PATIENCE).await?;
     Ok(Run::new(&samples, &simulator.ledger().entries, plan))
-}
-
-fn account(seed: u64) -> Result<Simulator> {
-    world::simulator(
-        seed,
-        &ModelSettings {
-            requests_per_minute: Some(None),
-            tokens_per_minute: Some(Some(TOKENS_PER_MINUTE)),
-            tokens_per_day: Some(None),
-            ..world::pace()
-        },
-    )
 }
 
 #[cfg(test)]
