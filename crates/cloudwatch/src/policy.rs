@@ -188,6 +188,21 @@ pub struct LimitLevel {
     pub of: u64,
 }
 
+/// How a quota stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing<'a> {
+    /// Its limits.
+    pub levels: &'a [LimitLevel],
+    /// Tokens used beyond the tokens a minute.
+    pub debt: u64,
+    /// Calls that wait.
+    pub waiting: u64,
+    /// Calls that were let through and have not ended.
+    pub calls_in_flight: u64,
+    /// What those have reserved.
+    pub tokens_reserved: u64,
+}
+
 /// The handles of one quota.
 struct Quota {
     labels: Vec<Label>,
@@ -196,6 +211,8 @@ struct Quota {
     estimate_error: Histogram,
     debt: Gauge,
     waiting: Gauge,
+    calls_in_flight: Gauge,
+    tokens_reserved: Gauge,
     /// Of quotas that processes share, once their store was lost.
     store_lost: OnceLock<Gauge>,
     /// By the limits that were known so far, which are a few.
@@ -268,16 +285,25 @@ impl<K: Clone + Eq + Hash> QuotaMetrics<K> {
         gauge.set(if lost { 1.0 } else { 0.0 });
     }
 
-    /// How a quota stands now: its limits, tokens used beyond, and calls that wait.
+    /// How a quota stands now.
     ///
     /// A gauge keeps what it was last told. So does that of a limit nobody knows any more: it goes to zero, and so do
     /// all of a quota that is told once more when it is gone, without levels.
-    pub fn stands(&self, key: &K, levels: &[LimitLevel], debt: u64, waiting: u64) {
+    pub fn stands(&self, key: &K, standing: Standing<'_>) {
+        let Standing {
+            levels,
+            debt,
+            waiting,
+            calls_in_flight,
+            tokens_reserved,
+        } = standing;
         let quota = self.quota(key);
         #[allow(clippy::cast_precision_loss)]
         let number = |number: u64| number as f64;
         quota.debt.set(number(debt));
         quota.waiting.set(number(waiting));
+        quota.calls_in_flight.set(number(calls_in_flight));
+        quota.tokens_reserved.set(number(tokens_reserved));
         if let (true, Some(store_lost)) = (levels.is_empty(), quota.store_lost.get()) {
             store_lost.set(0.0);
         }
@@ -332,6 +358,8 @@ impl<K: Clone + Eq + Hash> QuotaMetrics<K> {
             estimate_error: register_histogram(table::QUOTA_ESTIMATE_ERROR, labels.clone()),
             debt: register_gauge(table::QUOTA_DEBT, labels.clone()),
             waiting: register_gauge(table::QUOTA_WAITING, labels.clone()),
+            calls_in_flight: register_gauge(table::QUOTA_CALLS_IN_FLIGHT, labels.clone()),
+            tokens_reserved: register_gauge(table::QUOTA_TOKENS_RESERVED, labels.clone()),
             store_lost: OnceLock::new(),
             utilization: Mutex::default(),
             labels,

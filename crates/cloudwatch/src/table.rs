@@ -134,6 +134,10 @@ metrics! {
         "How long calls that were let through had waited for their quota.";
     QUOTA_WAITING = "QuotaWaiting", Gauge, Count, QUOTA,
         "Calls that wait for their quota.";
+    QUOTA_CALLS_IN_FLIGHT = "QuotaCallsInFlight", Gauge, Count, QUOTA,
+        "Calls that the quota let through and that have not ended.";
+    QUOTA_TOKENS_RESERVED = "QuotaTokensReserved", Gauge, Count, QUOTA,
+        "What calls in flight have reserved.";
     QUOTA_REFUSALS = "QuotaRefusals", Counter, Count, QUOTA_AND_REASON,
         "Calls that the quota turned away.";
     QUOTA_THROTTLES = "QuotaThrottles", Counter, Count, QUOTA,

@@ -170,6 +170,34 @@ async fn waits_before_retries_are_seen() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_calls_in_flight_have_reserved_is_seen() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = set_default_local_recorder(&recorder);
+    let metrics = QuotaMetrics::new();
+    let limiter = Limiter::builder().build().unwrap();
+    let simulator = Simulator::new(Config::default()).unwrap();
+    let service = QuotaLayer::new(limiter.clone()).layer(simulator.service());
+    let mut under_way = Box::pin(service.oneshot(call()));
+    let mut cx = std::task::Context::from_waker(Waker::noop());
+    assert!(under_way.as_mut().poll(&mut cx).is_pending());
+    let quota =
+        "ModelId=anthropic.claude-sonnet-4-20250514-v1:0,Region=us-east-1,Route=cross-region";
+    let stands = || {
+        metrics.look(&limiter);
+        let seen = recorded(&snapshotter);
+        ["QuotaCallsInFlight", "QuotaTokensReserved"]
+            .map(|name| gauge(&seen, &format!("{name}{{{quota}}}")))
+    };
+    let [calls, tokens] = stands();
+    assert_eq!(calls, 1.0);
+    // The hundred that may come out, and the prompt.
+    assert!(tokens > 100.0, "{tokens}");
+    drop(under_way);
+    assert_eq!(stands(), [0.0, 0.0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_quota_in_use_is_seen_as_its_alarm_looks_for_it() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
@@ -210,6 +238,11 @@ async fn a_quota_in_use_is_seen_as_its_alarm_looks_for_it() {
     );
     assert_eq!(gauge(&seen, &format!("QuotaDebt{{{quota}}}")), 0.0);
     assert_eq!(gauge(&seen, &format!("QuotaWaiting{{{quota}}}")), 0.0);
+    assert_eq!(gauge(&seen, &format!("QuotaCallsInFlight{{{quota}}}")), 0.0);
+    assert_eq!(
+        gauge(&seen, &format!("QuotaTokensReserved{{{quota}}}")),
+        0.0
+    );
     let refusals = "QuotaRefusals{ModelId=anthropic.claude-sonnet-4-20250514-v1:0,Reason=wait_too_long,Region=us-east-1,Route=cross-region}";
     assert_eq!(*find(&seen, refusals), DebugValue::Counter(1));
     let of = |limit: &str| format!("QuotaUtilization{{Limit={limit},{quota}}}");

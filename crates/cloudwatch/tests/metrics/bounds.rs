@@ -9,7 +9,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, Share
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tower::{Layer, ServiceExt, service_fn};
 #[cfg(feature = "recorder")]
-use tower_bedrock_cloudwatch::policy::{LimitLevel, QuotaLabels, QuotaMetrics};
+use tower_bedrock_cloudwatch::policy::{LimitLevel, QuotaLabels, QuotaMetrics, Standing};
 use tower_bedrock_cloudwatch::{
     METRICS, MetricsLayer,
     policy::{BreakerState, TargetMetrics},
@@ -225,7 +225,12 @@ async fn a_recorder_has_room_for_all_that_layers_label() {
             used: 1,
             of: 2,
         };
-        quotas.stands(&target, &["x", "y", "z"].map(level), 0, 0);
+        let levels = ["x", "y", "z"].map(level);
+        let standing = Standing {
+            levels: &levels,
+            ..Standing::default()
+        };
+        quotas.stands(&target, standing);
     }
     assert_eq!(recorder.stats().series_refused, 0);
 }

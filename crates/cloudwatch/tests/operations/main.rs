@@ -238,6 +238,8 @@ fn queries_name_what_there_is() {
             "CircuitBreakerTransitions",
             "QuotaDebt",
             "QuotaWaiting",
+            "QuotaCallsInFlight",
+            "QuotaTokensReserved",
             "QuotaRefusals",
             "QuotaThrottles",
             "QuotaStoreLost",

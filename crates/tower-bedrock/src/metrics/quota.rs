@@ -2,7 +2,9 @@ use std::{collections::HashSet, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::time::{Duration, MissedTickBehavior, interval};
-use tower_bedrock_cloudwatch::policy::{LimitLevel, QuotaLabels, QuotaMetrics as Handles};
+use tower_bedrock_cloudwatch::policy::{
+    LimitLevel, QuotaLabels, QuotaMetrics as Handles, Standing,
+};
 use tower_bedrock_core::Target;
 use tower_bedrock_quota::{
     Exhausted, Level, Limit, Limiter, Observe, QuotaKey, QuotaRoute, Reason,
@@ -41,8 +43,9 @@ impl QuotaMetrics {
         }
     }
 
-    /// Records how full every quota of a limiter is, how much debt it has, and how many calls wait. The gauges of one
-    /// that was there at the last look, and is not any more, go to zero.
+    /// Records how full every quota of a limiter is, how much debt it has, how many calls wait, and how many are in
+    /// flight with what they have reserved. The gauges of one that was there at the last look, and is not any more, go
+    /// to zero.
     ///
     /// To be given one limiter, or the one that has taken its place.
     pub fn look(&self, limiter: &Limiter) {
@@ -51,7 +54,7 @@ impl QuotaMetrics {
         let keys: HashSet<_> = keys.collect();
         let mut seen = self.seen.lock();
         for gone in seen.difference(&keys) {
-            self.handles.stands(gone, &[], 0, 0);
+            self.handles.stands(gone, Standing::default());
         }
         *seen = keys;
         for snapshot in snapshots {
@@ -60,9 +63,14 @@ impl QuotaMetrics {
                 level(Limit::TokensPerMinute, snapshot.tokens_per_minute),
                 level(Limit::TokensPerDay, snapshot.tokens_per_day),
             ];
-            let debt = snapshot.tokens_per_minute.debt;
-            let waiting = snapshot.waiting.iter().sum();
-            self.handles.stands(&snapshot.key, &levels, debt, waiting);
+            let standing = Standing {
+                levels: &levels,
+                debt: snapshot.tokens_per_minute.debt,
+                waiting: snapshot.waiting.iter().sum(),
+                calls_in_flight: snapshot.calls_in_flight,
+                tokens_reserved: snapshot.tokens_in_flight,
+            };
+            self.handles.stands(&snapshot.key, standing);
         }
     }
 
