@@ -2,7 +2,7 @@
 
 mod instructions;
 mod layers;
-mod machine;
+pub(crate) mod machine;
 
 use std::{
     fs,

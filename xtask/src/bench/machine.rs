@@ -22,7 +22,7 @@ pub(super) fn versions(packages: &[&str]) -> Result<String> {
 }
 
 /// A sentence for below a table: the command, processor, cores, compiler.
-pub(super) fn described(command: &str) -> Result<String> {
+pub(crate) fn described(command: &str) -> Result<String> {
     let rustc = Command::new("rustc").arg("--version").output()?;
     let rustc = String::from_utf8(rustc.stdout).context("rustc's version")?;
     // Elsewhere than on Linux the processor goes unnamed.

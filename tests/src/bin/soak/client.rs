@@ -14,7 +14,7 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout},
 };
 
-use crate::stage::MODEL;
+use crate::stage::{FALLBACK, MODEL};
 
 const BODY: &[u8] = br#"{"messages":[{"role":"user","content":[{"text":"Name the four largest moons of Jupiter."}]}],"inferenceConfig":{"maxTokens":64}}"#;
 /// How long a client waits for the next part of an answer.
@@ -74,7 +74,7 @@ impl Client {
             } else {
                 LONGEST_CALL
             };
-            match timeout(stay, self.call(streams)).await {
+            match timeout(stay, self.call(MODEL, streams)).await {
                 Err(_) if vanishes => tally.vanished += 1,
                 Err(_) => tally.stuck += 1,
                 Ok(Ok(end)) => tally.count(end),
@@ -88,18 +88,20 @@ impl Client {
         tally
     }
 
-    /// One call of each kind, which must be answered.
+    /// One call of each kind to each model, which must be answered.
     pub(crate) async fn call_undisturbed(&self) -> Result<()> {
-        for streams in [false, true] {
-            let call = timeout(LONGEST_CALL, self.call(streams)).await;
-            let end = call.context("a call was never answered")??;
-            ensure!(end == End::Answered, "a call ended as {end:?}");
+        for model in [MODEL, FALLBACK] {
+            for streams in [false, true] {
+                let call = timeout(LONGEST_CALL, self.call(model, streams)).await;
+                let end = call.context("a call was never answered")??;
+                ensure!(end == End::Answered, "a call of {model} ended as {end:?}");
+            }
         }
         Ok(())
     }
 
     /// On a connection of its own, which ends with it.
-    async fn call(&self, streams: bool) -> Result<End> {
+    async fn call(&self, model: &str, streams: bool) -> Result<End> {
         let stream = TcpStream::connect(self.address).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Dropped with this future, and the connection with it.
@@ -110,7 +112,7 @@ impl Client {
         } else {
             "converse"
         };
-        let path = format!("/model/{}/{operation}", MODEL.replace(':', "%3A"));
+        let path = format!("/model/{}/{operation}", model.replace(':', "%3A"));
         let request = Request::post(path)
             .header(HOST, self.address.to_string())
             .header("x-tower-bedrock-timeout", PATIENCE_SECONDS)

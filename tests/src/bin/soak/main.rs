@@ -7,6 +7,7 @@
 
 mod checks;
 mod client;
+mod metrics;
 mod stage;
 
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ use tokio::{
 use crate::{
     checks::{Checks, Memory},
     client::{Client, Tally},
-    stage::Stage,
+    stage::{Left, Stage},
 };
 
 /// More than quotas allow, whatever each call costs.
@@ -78,7 +79,7 @@ async fn soak(stage: &Stage, time: Duration, seed: u64) -> Result<bool> {
     let tasks = stage.tasks();
     let files = checks::open_files();
 
-    stage.disturb()?;
+    stage.disturb(time)?;
     let (tally, memory) = load(stage, &client, time, seed).await?;
     tally.print();
     let sent = stage.sent();
@@ -99,10 +100,11 @@ async fn soak(stage: &Stage, time: Duration, seed: u64) -> Result<bool> {
 
     stage.undisturb();
     let until = Instant::now() + Duration::from_secs(30);
-    while !stage.is_idle() && Instant::now() < until {
+    let mut left = stage.left().await?;
+    while left != Left::default() && Instant::now() < until {
         sleep(Duration::from_millis(100)).await;
+        left = stage.left().await?;
     }
-    let left = stage.left();
     checks.that("calls in flight", left.calls, 0);
     checks.that("tokens reserved", left.tokens, 0);
     checks.that("calls that wait", left.waiting, 0);
@@ -122,6 +124,7 @@ async fn soak(stage: &Stage, time: Duration, seed: u64) -> Result<bool> {
     for _ in 0..LAST_CALLS {
         client.call_undisturbed().await?;
     }
+    checks.that("circuits not closed", stage.broken().await?, 0);
     let (ours, theirs) = stage.levels();
     println!("level of the quota after {LAST_CALLS} calls: {ours} here, {theirs} there");
     checks.that("level here, as there", ours, theirs);

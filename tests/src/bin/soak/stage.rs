@@ -9,19 +9,26 @@ use bedrock_gateway::{
 };
 use bedrock_sim::{FaultAt, FaultName, FaultSpec, Simulator, http};
 use parking_lot::Mutex;
-use tokio::{net::TcpListener, runtime::Runtime};
+use tokio::{net::TcpListener, runtime::Runtime, time::Duration};
 use tower_bedrock_core::{ModelId, Region};
 
+use crate::metrics::Scrape;
+
 pub(crate) const MODEL: &str = "anthropic.claude-3-haiku-20240307-v1:0";
+/// What calls fall to.
+pub(crate) const FALLBACK: &str = "amazon.nova-lite-v1:0";
 const REGION: &str = "us-east-1";
 const TOKENS_PER_MINUTE: u64 = 60_000;
 /// Of each kind, at each place: a fifth of all calls meets one.
 const PROBABILITY: f64 = 0.005;
+/// Of each throttle of a quota, while there are any.
+const THROTTLES: f64 = 0.02;
 
 pub(crate) struct Stage {
     simulator: Simulator,
     gateway: Handle,
     address: SocketAddr,
+    metrics: SocketAddr,
     sent: Mutex<Sent>,
     of_gateway: Runtime,
     _of_simulator: Runtime,
@@ -64,7 +71,9 @@ impl Stage {
             "tokens_per_second": 300,
             "tokens_per_delta": 1,
         }))?;
-        simulator.set_model(&MODEL.parse()?, None, &settings)?;
+        for model in [MODEL, FALLBACK] {
+            simulator.set_model(&model.parse()?, None, &settings)?;
+        }
         let listener = of_simulator.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let upstream = listener.local_addr()?;
         of_simulator.spawn(http::serve(listener, simulator.clone(), pending::<()>()));
@@ -87,16 +96,23 @@ impl Stage {
             request = "10s"
             [[quota]]
             tokens_per_minute = {TOKENS_PER_MINUTE}
+            [[fallback]]
+            model = "{MODEL}"
+            chain = [{{ model = "{FALLBACK}" }}]
+            [metrics]
+            listen = "127.0.0.1:0"
             "#
         );
         let config = Config::parse(&config, &Flags::default())?;
         let gateway = of_gateway.block_on(Gateway::bind_as(config, Signer::nobody()))?;
         let (handle, address) = (gateway.handle(), gateway.address());
+        let metrics = gateway.metrics_address().context("no metrics")?;
         of_gateway.spawn(gateway.run(pending::<()>()));
         Ok(Self {
             simulator,
             gateway: handle,
             address,
+            metrics,
             sent: Mutex::default(),
             of_gateway,
             _of_simulator: of_simulator,
@@ -107,15 +123,16 @@ impl Stage {
         self.address
     }
 
-    /// From now on every fault strikes now and then, at every place it can.
-    pub(crate) fn disturb(&self) -> Result<()> {
+    /// From now on every fault strikes now and then, at every place it can; throttles of quotas only for a tenth of the
+    /// time. They are believed: with them all along the gateway would send next to nothing, and that is no load.
+    pub(crate) fn disturb(&self, time: Duration) -> Result<()> {
+        self.throttle(time)?;
         let places = [
             None,
             Some(FaultAt::FirstEvent),
             Some(FaultAt::AfterDeltas(3)),
         ];
         for kind in FaultName::ALL {
-            // A quota's throttle is believed: the gateway would send next to nothing for minutes, and that is no load.
             let of_quota = matches!(
                 kind,
                 FaultName::ThrottleRequests
@@ -142,6 +159,21 @@ impl Stage {
         Ok(())
     }
 
+    fn throttle(&self, time: Duration) -> Result<()> {
+        let from = self.simulator.now() + time * 2 / 5;
+        let until = from + time / 10;
+        let milliseconds = |at: Duration| u64::try_from(at.as_millis());
+        for kind in [FaultName::ThrottleRequests, FaultName::ThrottleTokens] {
+            self.simulator.add_fault(FaultSpec {
+                probability: Some(THROTTLES),
+                from_ms: Some(milliseconds(from)?),
+                until_ms: Some(milliseconds(until)?),
+                ..FaultSpec::new(kind)
+            })?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn undisturb(&self) {
         self.simulator.clear_faults();
     }
@@ -151,21 +183,20 @@ impl Stage {
         self.of_gateway.metrics().num_alive_tasks()
     }
 
-    pub(crate) fn left(&self) -> Left {
-        let mut left = Left {
+    /// As the gateway's metrics have it.
+    pub(crate) async fn left(&self) -> Result<Left> {
+        let scrape = Scrape::of(self.metrics).await?;
+        Ok(Left {
+            calls: scrape.sum("QuotaCallsInFlight")?,
+            tokens: scrape.sum("QuotaTokensReserved")?,
+            waiting: scrape.sum("QuotaWaiting")?,
             bytes: self.gateway.buffered_bytes(),
-            ..Left::default()
-        };
-        for quota in self.gateway.limiter().snapshots() {
-            left.calls += quota.calls_in_flight;
-            left.tokens += quota.tokens_in_flight;
-            left.waiting += quota.waiting.iter().sum::<u64>();
-        }
-        left
+        })
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
-        self.left() == Left::default()
+    /// The sum of the states of all circuits, of which zero is closed.
+    pub(crate) async fn broken(&self) -> Result<u64> {
+        Scrape::of(self.metrics).await?.sum("CircuitBreakerState")
     }
 
     /// The tokens of the minute that are used: as the gateway counts, and as the simulator does.
@@ -175,12 +206,13 @@ impl Stage {
             let used = quotas.iter().map(|quota| quota.tokens_per_minute);
             used.map(|level| level.used + level.debt).sum()
         };
-        let of_simulator = || {
-            let (region, model): (Region, ModelId) = (REGION.parse().ok()?, MODEL.parse().ok()?);
+        let of_simulator = |model: &str| {
+            let (region, model): (Region, ModelId) = (REGION.parse().ok()?, model.parse().ok()?);
             let levels = self.simulator.levels(&region, &model)?;
             Some(levels.tokens_per_minute?.used)
         };
-        (of_gateway(), of_simulator().unwrap_or_default())
+        let there = [MODEL, FALLBACK].into_iter().filter_map(of_simulator).sum();
+        (of_gateway(), there)
     }
 
     /// Adds up what the ledger says, and empties it: it does not keep everything.
