@@ -2,10 +2,11 @@
 
 mod measure;
 mod page;
+mod streams;
 mod who;
 
 use anyhow::Result;
-use bedrock_sim::{FaultName, FaultSpec, WindowShape};
+use bedrock_sim::{FaultName, FaultSpec, Simulator, WindowShape};
 use tokio::time::Duration;
 
 use self::{
@@ -14,7 +15,7 @@ use self::{
 };
 use crate::{
     Options, Report,
-    job::{MEAN_COST, draw},
+    job::{MEAN_COST, Subject, draw},
     load::{open_loop, poisson},
     run::{each, randomness, simulate},
     world,
@@ -43,12 +44,14 @@ type Case = (FaultName, Who, u64);
 ///
 /// What a builder or the simulator objects to.
 pub fn run(options: &Options) -> Result<Report> {
-    Ok(page::of(&measure(options)?, options.seed))
+    let plan = plan(options);
+    let kinds = measure(options, plan)?;
+    let streams = streams::measure(options, plan)?;
+    Ok(page::of(&kinds, &streams, options.seed))
 }
 
-/// What each client comes to under each kind of fault, in the order of [`Who::ALL`].
-fn measure(options: &Options) -> Result<Vec<(FaultName, Vec<Figures>)>> {
-    let plan = options.size(
+fn plan(options: &Options) -> Plan {
+    options.size(
         Plan {
             from: 300,
             until: 600,
@@ -59,7 +62,11 @@ fn measure(options: &Options) -> Result<Vec<(FaultName, Vec<Figures>)>> {
             until: 120,
             end: 360,
         },
-    );
+    )
+}
+
+/// What each client comes to under each kind of fault, in the order of [`Who::ALL`].
+fn measure(options: &Options, plan: Plan) -> Result<Vec<(FaultName, Vec<Figures>)>> {
     let kinds: Vec<FaultName> = options.size(
         FaultName::ALL
             .into_iter()
@@ -86,14 +93,27 @@ fn measure(options: &Options) -> Result<Vec<(FaultName, Vec<Figures>)>> {
 }
 
 async fn one(kind: FaultName, who: Who, seed: u64, plan: Plan) -> Result<Run> {
+    under_load(FaultSpec::new(kind), seed, plan, |simulator| {
+        who.subject(simulator, seed)
+    })
+    .await
+}
+
+/// Steady load on a model that has a fault while the plan says so.
+async fn under_load(
+    fault: FaultSpec,
+    seed: u64,
+    plan: Plan,
+    client: impl FnOnce(&Simulator) -> Result<Subject>,
+) -> Result<Run> {
     let simulator = world::account(seed, TOKENS_PER_MINUTE, WindowShape::Sliding)?;
     simulator.add_fault(FaultSpec {
         model: world::PRIMARY.into(),
         from_ms: Some(plan.from * 1_000),
         until_ms: Some(plan.until * 1_000),
-        ..FaultSpec::new(kind)
+        ..fault
     })?;
-    let subject = who.subject(&simulator, seed)?;
+    let subject = client(&simulator)?;
     let mut rng = randomness(seed, 1);
     let per_minute = LOAD * TOKENS_PER_MINUTE as f64 / MEAN_COST;
     let jobs = poisson(
@@ -115,10 +135,16 @@ mod tests {
 
     #[test]
     fn the_breaker_takes_the_load_off_and_the_fallback_answers() {
-        let kinds = measure(&Options::QUICK).unwrap();
-        let again = measure(&Options::QUICK).unwrap();
-        let page = |kinds: &[_]| page::of(kinds, 1).markdown();
-        assert_eq!(page(&kinds), page(&again));
+        let plan = plan(&Options::QUICK);
+        let kinds = measure(&Options::QUICK, plan).unwrap();
+        let again = run(&Options::QUICK).unwrap();
+        let streams = streams::measure(&Options::QUICK, plan).unwrap();
+        let page = page::of(&kinds, &streams, Options::QUICK.seed);
+        assert_eq!(page.markdown(), again.markdown());
+        for place in streams[0].1.chunks(2) {
+            assert!(place[0].answered_within < 0.1);
+            assert!(place[1].answered_within > 0.7);
+        }
 
         let of = |who| {
             let column = Who::ALL.iter().position(|other| *other == who).unwrap();

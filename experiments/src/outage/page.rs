@@ -2,7 +2,7 @@
 
 use bedrock_sim::FaultName;
 
-use super::{Figures, Who};
+use super::{Figures, Who, streams::Row};
 use crate::{
     Report, Table,
     baselines::sdk::Retries,
@@ -13,7 +13,7 @@ use crate::{
 /// A kind of fault and what each client comes to under it.
 type Kind = (FaultName, Vec<Figures>);
 
-pub(super) fn of(kinds: &[Kind], seed: u64) -> Report {
+pub(super) fn of(kinds: &[Kind], streams: &[Row], seed: u64) -> Report {
     let drawn = [
         (FaultName::Unavailable, "503s from minute 5 to minute 10"),
         (
@@ -43,8 +43,12 @@ pub(super) fn of(kinds: &[Kind], seed: u64) -> Report {
                 "Seconds from its end until 95% are answered again (the mean of the runs; \"never\" where one did not recover)".into(),
                 by_kind(kinds, Figures::recovery_text),
             ),
+            (
+                "Where the fault strikes in the stream: share of the calls that were answered whole in time".into(),
+                in_streams(streams),
+            ),
         ],
-        findings: findings(kinds),
+        findings: findings(kinds, streams),
         charts: charts.collect(),
         seed,
     }
@@ -57,6 +61,30 @@ fn by_kind(kinds: &[Kind], cell: impl Fn(&Figures) -> String) -> Table {
         table.row(std::iter::once(kind_name(*kind)).chain(figures.iter().map(&cell)));
     }
     table
+}
+
+fn in_streams(streams: &[Row]) -> Table {
+    let mut table = Table::new([
+        "",
+        "before any content: no policy",
+        "before any content: ours",
+        "after three deltas: no policy",
+        "after three deltas: ours",
+    ]);
+    for (kind, figures) in streams {
+        let shares = figures.iter();
+        let shares = shares.map(|figures| format!("{:.2}", figures.answered_within));
+        table.row(std::iter::once(kind_name(*kind)).chain(shares));
+    }
+    table
+}
+
+/// The mean over kinds of what is answered in a column.
+fn answered_in_streams(streams: &[Row], column: usize) -> f64 {
+    let answered = streams
+        .iter()
+        .filter_map(|(_, figures)| Some(figures.get(column)?.answered_within));
+    ratio(answered.sum(), streams.len() as f64)
 }
 
 /// What one client comes to over all kinds of fault.
@@ -149,7 +177,7 @@ fn kind_name(kind: FaultName) -> String {
         .replace("overloaded529", "overloaded_529")
 }
 
-fn findings(kinds: &[Kind]) -> String {
+fn findings(kinds: &[Kind], streams: &[Row]) -> String {
     let of = |who| overall(kinds, who);
     let sent = |who| format!("{:.2}", of(who).sent_per_call);
     let answered = |who| format!("{:.0}%", 100.0 * of(who).answered_within);
@@ -177,11 +205,20 @@ fn findings(kinds: &[Kind]) -> String {
   to climb from there. With the quota layer, which learns from throttles too, it is {quota_collapsed}; with the whole
   stack, which has somewhere else to go, {fallback_collapsed}. With the breaker as it comes it is {breaker_collapsed}:
   throttles count for it, and at 80% of the quota calls still come in clusters. Tuned to leave throttles to the quota
-  layer it is {tuned_collapsed}; where throttles are the fault, it is then as if there were no breaker.
+  layer it is {tuned_collapsed}; where throttles are the fault, it is then as if there were no breaker. The stack as it
+  comes, with a breaker of that kind and a quota that it has to learn, sends {as_it_comes} calls for each that is made and
+  has collapsed in {as_it_comes_collapsed}: tell it the quota, and set the breaker, where these figures matter.
+- **Streams.** A fault in an answer that has begun and has no content yet is one like any other: {at_first:.0}% are answered,
+  by the other model. After three deltas somebody has read them, so the call fails, with an error and never with an
+  end that looks whole. The breaker counts it, and sends the next calls to the other model: {after_some:.0}%.
 - **Slow answers are a question of judgement.** When answers take ten times as long a third of them would still be in
   time. With 30 seconds for an attempt most of those are given up, and so are the hanging ones, early
   enough for another model. Who has no other model and would rather wait sets a longer attempt timeout.
 ",
+        at_first = 100.0 * answered_in_streams(streams, 1),
+        after_some = 100.0 * answered_in_streams(streams, 3),
+        as_it_comes = sent(Who::AsItComes),
+        as_it_comes_collapsed = collapsed(Who::AsItComes),
         fallback = answered(Who::Fallback),
         fallback_back = recovery(Who::Fallback),
         fallback_collapsed = collapsed(Who::Fallback),
@@ -209,4 +246,8 @@ the same quota stays well. Five seeds for each kind of fault and each client:
   retries as they come;
 - **ours**: the layers as they come, one more in each column, with 30 seconds for an attempt: retry; circuit breaker;
   the breaker tuned for quick recovery, which probes every ten seconds, three calls at a time, and leaves
-  throttles to the quota layer; that and the quota layer; that and a fallback to the second model.";
+  throttles to the quota layer; that and the quota layer; that and a fallback to the second model. *As it comes* is
+  `StandardStack::new()`: retry, breaker, and a quota layer that is told nothing, two minutes for an attempt.
+
+Those are whole answers. The last table is of streams, in which the fault strikes with the first event or after
+three deltas, called by a client without any policy and by the whole stack.";
