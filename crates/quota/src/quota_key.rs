@@ -47,21 +47,17 @@ pub enum QuotaRoute {
     Undetermined,
 }
 
-/// A key, borrowed from a target: what a call is looked up by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct KeyRef<'a> {
-    region: &'a Region,
-    route: QuotaRoute,
-    model: &'a str,
-    reserved_tier: bool,
-    hash: u64,
-}
-
 impl QuotaKey {
     /// The key whose quota a call to `target` uses.
     #[must_use]
     pub fn of(target: &Target) -> Self {
-        KeyRef::of(target).to_key()
+        Self {
+            region: target.region().clone(),
+            route: target.model().route().into(),
+            model: target.model().base().into(),
+            reserved_tier: is_reserved(target),
+            hash: Self::hash_of(target),
+        }
     }
 
     /// The Region that is called.
@@ -89,30 +85,44 @@ impl QuotaKey {
     }
 }
 
-impl<'a> KeyRef<'a> {
-    pub(crate) fn of(target: &'a Target) -> Self {
+// === found by a target, of which nothing is copied ===
+
+impl QuotaKey {
+    /// What the key of a target hashes to. What the target hashed is spread well already; the few keys that are told
+    /// apart by the rest may be close together.
+    #[inline]
+    pub(crate) fn hash_of(target: &Target) -> u64 {
         let route = QuotaRoute::from(target.model().route());
-        let reserved_tier = target.service_tier() == Some(ServiceTier::Reserved);
-        Self {
-            region: target.region(),
-            route,
-            model: target.model().base(),
-            reserved_tier,
-            // What hashes it further is to spread the few that are close together.
-            hash: target
-                .base_hash()
-                .wrapping_add(2 * route as u64 + u64::from(reserved_tier)),
-        }
+        target
+            .base_hash()
+            .wrapping_add(2 * route as u64 + u64::from(is_reserved(target)))
     }
 
-    pub(crate) fn to_key(self) -> QuotaKey {
-        QuotaKey {
-            region: self.region.clone(),
-            route: self.route,
-            model: self.model.into(),
-            reserved_tier: self.reserved_tier,
-            hash: self.hash,
-        }
+    /// The same of this key.
+    #[inline]
+    pub(crate) const fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Whether it is this target's key.
+    #[inline]
+    pub(crate) fn is_of(&self, target: &Target) -> bool {
+        self.hash == Self::hash_of(target)
+            && *self.model == *target.model().base()
+            && self.region == *target.region()
+            && self.route == target.model().route().into()
+            && self.reserved_tier == is_reserved(target)
+    }
+}
+
+fn is_reserved(target: &Target) -> bool {
+    target.service_tier() == Some(ServiceTier::Reserved)
+}
+
+impl Hash for QuotaKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
     }
 }
 
@@ -125,33 +135,6 @@ impl From<Route> for QuotaRoute {
             Route::Dedicated => Self::Dedicated,
             _ => Self::Undetermined,
         }
-    }
-}
-
-// === a key and its borrowed form hash alike ===
-
-impl Hash for QuotaKey {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl Hash for KeyRef<'_> {
-    #[inline]
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
-    }
-}
-
-impl KeyRef<'_> {
-    /// Whether it is this key's borrowed form.
-    #[inline]
-    pub(crate) fn is_of(&self, key: &QuotaKey) -> bool {
-        self.model == &*key.model
-            && self.region == &key.region
-            && self.route == key.route
-            && self.reserved_tier == key.reserved_tier
     }
 }
 

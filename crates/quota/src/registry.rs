@@ -16,7 +16,6 @@ use crate::{
     key::Key,
     keys::Keys,
     model::Model,
-    quota_key::KeyRef,
     state::State,
     time::Time,
 };
@@ -71,14 +70,14 @@ impl Registry {
 
     /// The key of a target where it is kept count of.
     pub(crate) fn find(&self, target: &Target) -> Option<Arc<Key>> {
-        self.keys.find(KeyRef::of(target))
+        self.keys.find(target)
     }
 
     /// The key of a target, made where there is none yet.
     pub(crate) fn find_or_make(&self, target: &Target, config: &Config) -> Meters {
         match self.find(target) {
             Some(key) => Meters::Key(key),
-            None => self.make(KeyRef::of(target), config),
+            None => self.make(target, config),
         }
     }
 
@@ -121,14 +120,14 @@ impl Registry {
     }
 
     #[cold]
-    fn make(&self, name: KeyRef<'_>, config: &Config) -> Meters {
+    fn make(&self, target: &Target, config: &Config) -> Meters {
         let now = config.clock.now();
         // Always taken before the keys' locks.
         let mut rest = self.rest.lock();
-        if let Some(key) = self.keys.find(name) {
+        if let Some(key) = self.keys.find(target) {
             return Meters::Key(key);
         }
-        let name = name.to_key();
+        let name = QuotaKey::of(target);
         if rest.keys >= config.max_keys || rest.days.len() >= config.max_keys {
             rest.sweep(&self.keys, now);
         }
@@ -165,7 +164,7 @@ impl Registry {
         if let Some(fleet) = &config.fleet {
             fleet.add(&key, now);
         }
-        self.keys.insert(Arc::clone(&key));
+        self.keys.insert(target.clone(), Arc::clone(&key));
         rest.keys += 1;
         Meters::Key(key)
     }

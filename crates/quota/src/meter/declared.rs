@@ -13,9 +13,10 @@ pub(crate) struct Declared {
     declared: u64,
     /// What is kept to: `declared`, or what was learnt, or the share of a fleet, where that is less.
     limit: u64,
-    learned: Option<Learned>,
+    /// Boxed, as the share is: most limits have neither, and what each call looks at stays close together.
+    learned: Option<Box<Learned>>,
     /// Where the limit is a fleet's, this process's part of it. Then it is the fleet that learns.
-    share: Option<Share>,
+    share: Option<Box<Share>>,
 }
 
 impl Declared {
@@ -155,7 +156,10 @@ impl Declared {
         let from = (self.tally.used(self.declared) as f64).clamp(level / 2.0, level);
         match &mut self.learned {
             Some(learned) => learned.throttled(from, amount, sent, now),
-            None => self.learned = Some(Learned::first(from, true, amount, self.period, now)),
+            None => {
+                let learned = Learned::first(from, true, amount, self.period, now);
+                self.learned = Some(Box::new(learned));
+            }
         }
         self.keep_to_what_is_less();
     }
@@ -194,15 +198,15 @@ impl Declared {
     /// of the whole.
     pub(crate) fn share_with(&mut self, share: Share) {
         self.learned = None;
-        self.share = Some(share);
+        self.share = Some(Box::new(share));
         self.keep_to_what_is_less();
     }
 }
 
 #[cfg(feature = "redis")]
 impl Declared {
-    pub(crate) const fn share(&self) -> Option<&Share> {
-        self.share.as_ref()
+    pub(crate) fn share(&self) -> Option<&Share> {
+        self.share.as_deref()
     }
 
     pub(crate) const fn owed(&self) -> u64 {

@@ -295,7 +295,7 @@ impl Meter {
     }
 
     /// This process's share of the limit; `None` where there is none to share.
-    pub(crate) const fn share(&self) -> Option<&Share> {
+    pub(crate) fn share(&self) -> Option<&Share> {
         match &self.kind {
             Kind::Declared(meter) => meter.share(),
             Kind::Unknown(_) => None,

@@ -13,7 +13,8 @@ pub(crate) struct Unknown {
     rate: Rate,
     /// When the first call went.
     began: Option<Time>,
-    pace: Option<Pace>,
+    /// Boxed: most limits never come to it.
+    pace: Option<Box<Pace>>,
 }
 
 #[derive(Clone, Debug)]
@@ -127,10 +128,10 @@ impl Unknown {
                 let rate = self.rate.per(self.period, now);
                 let has_held = self.began.is_some_and(|began| now.since(began) > A_WHILE);
                 let learned = Learned::first(rate, has_held, amount, self.period, now);
-                let mut pace = Pace {
+                let mut pace = Box::new(Pace {
                     bucket: Bucket::new(self.period * FINE, 0),
                     learned,
-                };
+                });
                 pace.bucket.advance(now, 1);
                 // A limit that has just been met leaves no slack.
                 pace.bucket.charge(now, pace.slack(), pace.drain());
@@ -146,7 +147,7 @@ impl Unknown {
     }
 
     pub(crate) fn reading(&self) -> Reading {
-        let pace = self.pace.as_ref();
+        let pace = self.pace.as_deref();
         Reading {
             declared: None,
             effective: pace.map(Pace::level),
