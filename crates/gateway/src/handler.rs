@@ -116,7 +116,7 @@ impl Handler {
     pub(crate) async fn handle(self, request: Request<Body>) -> Response {
         let id = RequestId::new();
         let mut log = AccessLog::new(id.clone());
-        let span = server_span::new(&id, request.method());
+        let span = server_span::new(&id, request.method(), self.0.trace.is_some());
         if let Some(trace) = &self.0.trace {
             trace.continue_in(&span, request.headers());
         }

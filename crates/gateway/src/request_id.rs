@@ -1,7 +1,7 @@
 use std::fmt;
 
 use http::HeaderValue;
-use uuid::Uuid;
+use uuid::Builder;
 
 /// The id of a call, made here. Clients get Bedrock's own where Bedrock answered; the log has both.
 #[derive(Clone)]
@@ -12,7 +12,9 @@ pub(crate) struct RequestId {
 impl RequestId {
     pub(crate) fn new() -> Self {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        Uuid::new_v4().hyphenated().encode_lower(&mut text);
+        // The thread's own generator asks the system for randomness now and then, and not for each call.
+        let id = Builder::from_random_bytes(rand::random()).into_uuid();
+        id.hyphenated().encode_lower(&mut text);
         Self { text }
     }
 

@@ -7,8 +7,12 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::request_id::RequestId;
 
-/// It lasts as long as the spans in it, and so to the end of a stream.
-pub(crate) fn new(id: &RequestId, method: &Method) -> Span {
+/// It lasts as long as the spans in it, and so to the end of a stream. Without `traces` it has the id alone, which is
+/// what logs show.
+pub(crate) fn new(id: &RequestId, method: &Method, traces: bool) -> Span {
+    if !traces {
+        return tracing::info_span!("request", id = id.as_str());
+    }
     tracing::info_span!(
         "request",
         id = id.as_str(),

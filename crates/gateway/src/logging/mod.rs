@@ -1,13 +1,25 @@
 //! Structured logs, on standard error.
 
+mod plain;
+
 use std::io::{IsTerminal, stderr};
 
 use clap::ValueEnum;
+use tracing::Metadata;
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer,
+    filter::{FilterExt, LevelFilter, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
 
+use self::plain::PlainFields;
 use crate::Traces;
+
+/// The spans of calls and attempts begin so in their `tracing` targets. They are for collectors: what logs have to say
+/// of a call is in its events.
+const FOR_COLLECTORS: &str = "tower_bedrock_cloudwatch";
 
 /// How log events are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -35,14 +47,20 @@ pub fn init(
     // Events have a field of this name: where a call goes.
     let logs = fmt::layer().with_target(false).with_writer(stderr);
     let logs = match format {
-        LogFormat::Text => logs.with_ansi(stderr().is_terminal()).boxed(),
+        LogFormat::Text if stderr().is_terminal() => logs.boxed(),
+        LogFormat::Text => logs.with_ansi(false).fmt_fields(PlainFields).boxed(),
         LogFormat::Json => {
             let logs = logs.json().flatten_event(true);
             logs.with_span_list(false).boxed()
         }
     };
     let traces = traces.map(|traces| traces.layer().boxed());
+    let filter = filter.and(filter_fn(is_for_logs));
     let layers = [Some(logs.with_filter(filter).boxed()), traces];
     let layers: Vec<_> = layers.into_iter().flatten().collect();
     Ok(tracing_subscriber::registry().with(layers).try_init()?)
+}
+
+fn is_for_logs(metadata: &Metadata<'_>) -> bool {
+    !(metadata.is_span() && metadata.target().starts_with(FOR_COLLECTORS))
 }
