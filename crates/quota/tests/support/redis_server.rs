@@ -14,6 +14,9 @@ use tempfile::TempDir;
 /// Names the server's program where it is not on the `PATH`. Valkey's does as well.
 const PROGRAM: &str = "TOWER_BEDROCK_REDIS_SERVER";
 
+/// Older ones do not know all the settings.
+const DOES_NOT_START: &str = "redis-server does not start: is it of Redis 7 or later, or Valkey?";
+
 /// More than a server takes to be ready on a machine with other things to do.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -45,7 +48,7 @@ impl RedisServer {
         // Another process may take the port that was found free.
         (0..10)
             .find_map(|_| Self::on(free_port(), arguments))
-            .expect("redis-server does not start")
+            .expect(DOES_NOT_START)
     }
 
     /// Starts a server on a port; `None` where it ends before it is ready.
@@ -65,19 +68,46 @@ impl RedisServer {
         Self::run(&mut command, "Ready to accept connections", port, folder)
     }
 
+    /// Whether it is built with TLS: Debian's is, one built by oneself may not be.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none to start.
+    pub fn has_tls() -> bool {
+        // It ends either way: with nowhere to listen, or without having understood.
+        let mut command = Command::new(program());
+        command.args(["--port", "0", "--tls-port", "0"]);
+        let output = command.output().unwrap_or_else(|error| missing(&error));
+        let [said, failed] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("UTF-8"));
+        !format!("{said}{failed}").contains("Bad directive")
+    }
+
     /// A node of a cluster that has no other yet.
     ///
     /// # Panics
     ///
     /// Where there is none to start.
     pub fn node() -> Self {
+        Self::node_with(&[])
+    }
+
+    /// The same, with more arguments.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none to start.
+    pub fn node_with(arguments: &[&str]) -> Self {
         let node = |_| {
             let bus = free_port().to_string();
             let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus];
             let patient = ["--cluster-node-timeout", "15000"];
-            Self::on(free_port(), &[cluster.as_slice(), &patient].concat())
+            Self::on(
+                free_port(),
+                &[cluster.as_slice(), &patient, arguments].concat(),
+            )
         };
-        (0..10).find_map(node).expect("redis-server does not start")
+        (0..10).find_map(node).expect(DOES_NOT_START)
     }
 
     /// A Sentinel that watches `mymaster` at a port, and is enough by itself to have another take its place.
@@ -97,9 +127,7 @@ impl RedisServer {
             command.arg(file).arg("--sentinel");
             Self::run(&mut command, "+monitor master mymaster", port, folder)
         };
-        (0..10)
-            .find_map(sentinel)
-            .expect("redis-server does not start")
+        (0..10).find_map(sentinel).expect(DOES_NOT_START)
     }
 
     /// Runs a server; `None` where it ends before it has said that it is ready.
@@ -108,12 +136,7 @@ impl RedisServer {
             .stdout(Stdio::piped())
             .stdin(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| {
-                panic!(
-                    "these tests need redis-server, and it does not start: {error}. Install it (Debian: apt-get \
-                     install redis-server), or name the program in {PROGRAM}"
-                )
-            });
+            .unwrap_or_else(|error| missing(&error));
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let server = Self {
             child,
@@ -171,6 +194,13 @@ impl Drop for RedisServer {
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("bound").port()
+}
+
+fn missing(error: &std::io::Error) -> ! {
+    panic!(
+        "these tests need redis-server, of Redis 7 or later or Valkey, and it does not start: {error}. Install it \
+         (Debian: apt-get install redis-server), or name the program in {PROGRAM}"
+    )
 }
 
 fn program() -> String {

@@ -4,20 +4,24 @@ mod place;
 
 use std::{
     fmt,
+    future::Future,
+    io,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
-use redis::{Cmd, ErrorKind, RedisError, Script, ServerErrorKind, cmd};
-use tokio::sync::Mutex;
+use futures_util::future::{Either, select};
+use parking_lot::Mutex;
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, cmd};
 
 use self::place::{Connection, Place};
 use super::{Answer, Answering, Renewal, Store, StoreError};
 use crate::InvalidConfig;
 
-/// Redis or Valkey, from Redis 5 on: a single server, a cluster, or what Sentinels watch.
+/// Redis from version 5 on (tested with 7), or any Valkey: a single server, a cluster, or what Sentinels watch.
 ///
 /// ```
 /// # use tower_bedrock_quota::{InvalidConfig, fleet::RedisStore};
@@ -46,28 +50,32 @@ pub struct RedisStore {
 
 struct Shared {
     script: Script,
-    /// The connection, and which one it is.
-    connection: Mutex<Option<(u64, Connection)>>,
+    /// The connection, and which one it is: from one on.
+    connection: Mutex<Option<Numbered>>,
+    /// Held by who makes one.
+    making: tokio::sync::Mutex<()>,
     /// The latest connection a call of which failed, or was given up before its answer came: it may be dead, and nobody
     /// has noticed, or lead to a server that has become a replica.
     doubtful: AtomicU64,
 }
 
-/// Casts doubt on a connection when it is dropped, unless that has been dispelled.
+type Numbered = (u64, Connection);
+
+/// Casts doubt on the latest connection that was asked when it is dropped, unless that has been dispelled.
 struct Doubt<'a> {
     doubtful: &'a AtomicU64,
-    connection: u64,
+    asked: AtomicU64,
 }
 
 impl Doubt<'_> {
     fn dispel(mut self) {
-        self.connection = 0;
+        *self.asked.get_mut() = 0;
     }
 }
 
 impl Drop for Doubt<'_> {
     fn drop(&mut self) {
-        self.doubtful.fetch_max(self.connection, Relaxed);
+        self.doubtful.fetch_max(*self.asked.get_mut(), Relaxed);
     }
 }
 
@@ -81,7 +89,8 @@ impl RedisStore {
         Ok(Self::at(Place::server(url)?))
     }
 
-    /// The cluster that these nodes are of; one that answers is enough. They have the same user and password.
+    /// The cluster that these nodes are of; one that answers is enough. They have the same user and password. A node that
+    /// takes longer than 250 ms to be reached counts as down; meanwhile the others' keys are renewed as ever.
     ///
     /// # Errors
     ///
@@ -114,7 +123,19 @@ impl RedisStore {
     /// The password on the servers, in the place of that in the address.
     #[must_use]
     pub fn with_password(self, password: impl Into<String>) -> Self {
-        Self::at(self.place.with_password(password.into()))
+        let password = password.into();
+        self.with_password_from(move || Ok(password.clone()))
+    }
+
+    /// Asks for the password on the servers before each connection that is made, so that it may change: servers keep the
+    /// connections that they have, and whatever fails is made anew. What is asked must be quick: it blocks, as the reading
+    /// of a small file does. Its error is shown in logs.
+    #[must_use]
+    pub fn with_password_from(
+        self,
+        password: impl Fn() -> io::Result<String> + Send + Sync + 'static,
+    ) -> Self {
+        Self::at(self.place.with_password(Arc::new(password)))
     }
 
     /// The certificates that vouch for the servers, as PEM, in the place of the system's.
@@ -133,6 +154,7 @@ impl RedisStore {
             shared: Arc::new(Shared {
                 script: Script::new(Self::SCRIPT),
                 connection: Mutex::new(None),
+                making: tokio::sync::Mutex::new(()),
                 doubtful: AtomicU64::new(0),
             }),
         }
@@ -149,50 +171,76 @@ impl RedisStore {
         renewal: &Renewal,
         now: Option<u64>,
     ) -> Result<Answer, StoreError> {
-        let (number, mut connection) = self.connection().await?;
-        let doubt = Doubt {
-            doubtful: &self.shared.doubtful,
-            connection: number,
-        };
         let arguments = renewal.arguments(now);
-        let call = |command: &str, script: &str| {
-            let mut call = cmd(command);
-            call.arg(script).arg(1).arg(key).arg(&arguments);
-            call
+        let shared = &*self.shared;
+        let doubt = Doubt {
+            doubtful: &shared.doubtful,
+            asked: AtomicU64::new(0),
         };
-        let by_hash = call("EVALSHA", self.shared.script.get_hash());
-        let mut numbers = connection.ask(&by_hash).await;
-        if numbers.as_ref().is_err_and(is_unknown_script) {
-            // On this server alone, and no more than once: others of a cluster may be down.
-            let whole: Cmd = call("EVAL", Self::SCRIPT);
-            numbers = connection.ask(&whole).await;
-        }
-        let numbers = numbers.map_err(|error| failed(&error))?;
+        let ask = async |(number, mut connection): Numbered| {
+            doubt.asked.fetch_max(number, Relaxed);
+            let call = |command: &str, script: &str| {
+                let mut call = cmd(command);
+                call.arg(script).arg(1).arg(key).arg(&arguments);
+                call
+            };
+            let by_hash = call("EVALSHA", shared.script.get_hash());
+            let numbers = connection.ask(&by_hash).await;
+            if numbers.as_ref().is_err_and(is_unknown_script) {
+                // On this server alone, and no more than once: others of a cluster may be down.
+                let whole: Cmd = call("EVAL", Self::SCRIPT);
+                return connection.ask(&whole).await;
+            }
+            numbers
+        };
+        let anew = async || ask(self.connect().await?).await;
+        let known = shared.connection.lock().clone();
+        let numbers = match known {
+            Some(known) if shared.is_sound(&known) => ask(known).await,
+            // What one node's keys fail for is nothing that the others' should wait for.
+            Some(known) if known.1.is_of_nodes() => either(ask(known), anew()).await,
+            _ => anew().await,
+        };
+        let numbers = numbers.map_err(|error| StoreError::Failed(error.to_string()))?;
         doubt.dispel();
         Answer::from_numbers(&numbers)
     }
 
-    /// The connection, and which one it is: from one on.
-    async fn connection(&self) -> Result<(u64, Connection), StoreError> {
-        let mut connection = self.shared.connection.lock().await;
-        let doubtful = self.shared.doubtful.load(Relaxed);
-        if let Some((number, connection)) = &*connection
-            && *number > doubtful
-        {
-            return Ok((*number, connection.clone()));
+    /// A connection that nothing has failed on.
+    async fn connect(&self) -> RedisResult<Numbered> {
+        let shared = &*self.shared;
+        let _making = shared.making.lock().await;
+        let known = shared.connection.lock().clone();
+        if let Some(known) = known.filter(|known| shared.is_sound(known)) {
+            return Ok(known);
         }
-        *connection = None;
-        let new = self.place.connect().await.map_err(|error| failed(&error))?;
-        Ok(connection.insert((doubtful + 1, new)).clone())
+        let doubtful = shared.doubtful.load(Relaxed);
+        let new = (doubtful + 1, self.place.connect().await?);
+        *shared.connection.lock() = Some(new.clone());
+        Ok(new)
+    }
+}
+
+impl Shared {
+    fn is_sound(&self, (number, _): &Numbered) -> bool {
+        *number > self.doubtful.load(Relaxed)
+    }
+}
+
+/// Whatever comes first of two answers, or the last one's error.
+async fn either<T>(
+    one: impl Future<Output = RedisResult<T>>,
+    other: impl Future<Output = RedisResult<T>>,
+) -> RedisResult<T> {
+    match select(pin!(one), pin!(other)).await {
+        Either::Left((Ok(answer), _)) | Either::Right((Ok(answer), _)) => Ok(answer),
+        Either::Left((Err(_), other)) => other.await,
+        Either::Right((Err(_), one)) => one.await,
     }
 }
 
 fn is_unknown_script(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
-}
-
-fn failed(error: &RedisError) -> StoreError {
-    StoreError::Failed(error.to_string())
 }
 
 impl Store for RedisStore {

@@ -1,5 +1,7 @@
 //! Where the store is, and how it is reached.
 
+use std::{io, sync::Arc};
+
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
     RedisError, RedisResult, TlsMode,
@@ -19,10 +21,12 @@ pub(super) struct Place {
     /// One at least.
     addresses: Vec<ConnectionInfo>,
     username: Option<String>,
-    password: Option<String>,
+    password: Option<Password>,
     #[cfg(feature = "redis-tls")]
     roots: Option<redis::TlsCertificates>,
 }
+
+type Password = Arc<dyn Fn() -> io::Result<String> + Send + Sync>;
 
 #[derive(Clone)]
 enum Kind {
@@ -41,10 +45,17 @@ pub(super) enum Connection {
 const SENTINEL_PORT: &str = "26379";
 /// A node that is down must not use up the time that the others have for their answers.
 const TO_REACH_A_NODE: Duration = Duration::from_millis(250);
+/// To where a slot has moved, and once more. The worker tries again by itself.
+const RETRIES: u32 = 2;
 /// The worker has a limit of its own, which is shorter.
 const TO_ANSWER: Duration = Duration::from_secs(10);
 
 impl Connection {
+    /// Whether it is many, each of which is made anew when it fails.
+    pub(super) const fn is_of_nodes(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
     pub(super) async fn ask(&mut self, call: &Cmd) -> RedisResult<Vec<u64>> {
         match self {
             Self::Server(connection) => call.query_async(connection).await,
@@ -86,10 +97,10 @@ impl Place {
             #[cfg(feature = "redis-tls")]
             roots: None,
         };
-        // All of them are spoken to as the first is: none that asks for TLS may be spoken to without.
-        let kinds = |at: &ConnectionInfo| std::mem::discriminant(at.addr());
-        let mut others = place.addresses.iter().skip(1).map(kinds);
-        if others.any(|kind| place.addresses.first().map(kinds) != Some(kind)) {
+        // All of them are spoken to as the first is: none that asks for TLS may be spoken to without, and none is told
+        // another's password.
+        let (first, others) = place.addresses.split_first().ok_or_else(unusable)?;
+        if others.iter().any(|other| manner(other) != manner(first)) {
             return Err(unusable());
         }
         #[cfg(feature = "redis-tls")]
@@ -105,7 +116,7 @@ impl Place {
         self
     }
 
-    pub(super) fn with_password(mut self, password: String) -> Self {
+    pub(super) fn with_password(mut self, password: Password) -> Self {
         self.password = Some(password);
         self
     }
@@ -115,15 +126,19 @@ impl Place {
         use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
         let invalid = |value: &str| {
-            let expected = "PEM with one certificate at least, and rediss:// addresses";
+            let expected =
+                "PEM with one certificate at least, and rediss:// addresses without #insecure";
             InvalidConfig::new("the root certificates", value, expected)
         };
         // One that cannot be read is an error; that there is none would be found out by every connection.
         if !matches!(CertificateDer::pem_slice_iter(pem).next(), Some(Ok(_))) {
             return Err(invalid("without a certificate"));
         }
-        if self.tls().is_none() {
-            return Err(invalid("of an address without TLS"));
+        match self.tls() {
+            None => return Err(invalid("of an address without TLS")),
+            // They would vouch for nothing.
+            Some(TlsMode::Insecure) => return Err(invalid("of an address with #insecure")),
+            Some(_) => {}
         }
         self.roots = Some(redis::TlsCertificates {
             client_tls: None,
@@ -136,9 +151,9 @@ impl Place {
     /// Whether connections can be made as far as can be told without one.
     fn check(&self) -> RedisResult<()> {
         match &self.kind {
-            Kind::Server => drop(self.client()?),
-            Kind::Cluster => drop(self.cluster_client()?),
-            Kind::Sentinel(master) => drop(self.sentinel_client(master)?),
+            Kind::Server => drop(self.client(None)?),
+            Kind::Cluster => drop(self.cluster_client(None)?),
+            Kind::Sentinel(master) => drop(self.sentinel_client(master, None)?),
         }
         Ok(())
     }
@@ -148,31 +163,33 @@ impl Place {
         let patient = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None);
+        let password = self.password.as_ref().map(|ask| ask()).transpose()?;
+        let password = password.as_deref();
         Ok(match &self.kind {
             Kind::Server => {
-                let client = self.client()?;
+                let client = self.client(password)?;
                 let connection = client.get_multiplexed_async_connection_with_config(&patient);
                 Connection::Server(connection.await?)
             }
             Kind::Cluster => {
-                let client = self.cluster_client()?;
+                let client = self.cluster_client(password)?;
                 Connection::Cluster(client.get_async_connection().await?)
             }
             Kind::Sentinel(master) => {
-                let mut client = self.sentinel_client(master)?;
+                let mut client = self.sentinel_client(master, password)?;
                 let connection = client.get_async_connection_with_config(&patient);
                 Connection::Server(connection.await?)
             }
         })
     }
 
-    fn client(&self) -> RedisResult<Client> {
+    fn client(&self, password: Option<&str>) -> RedisResult<Client> {
         let address = self.first()?;
         let mut settings = address.redis_settings().clone();
         if let Some(username) = &self.username {
             settings = settings.set_username(username);
         }
-        if let Some(password) = &self.password {
+        if let Some(password) = password {
             settings = settings.set_password(password);
         }
         let address = address.clone().set_redis_settings(settings);
@@ -183,14 +200,15 @@ impl Place {
         Client::open(address)
     }
 
-    fn cluster_client(&self) -> RedisResult<ClusterClient> {
+    fn cluster_client(&self, password: Option<&str>) -> RedisResult<ClusterClient> {
         let mut builder = ClusterClient::builder(self.addresses.clone())
             .connection_timeout(TO_REACH_A_NODE)
+            .retries(RETRIES)
             .response_timeout(TO_ANSWER);
         if let Some(username) = &self.username {
             builder = builder.username(username);
         }
-        if let Some(password) = &self.password {
+        if let Some(password) = password {
             builder = builder.password(password);
         }
         #[cfg(feature = "redis-tls")]
@@ -200,7 +218,7 @@ impl Place {
         builder.build()
     }
 
-    fn sentinel_client(&self, master: &str) -> RedisResult<SentinelClient> {
+    fn sentinel_client(&self, master: &str, password: Option<&str>) -> RedisResult<SentinelClient> {
         let first = self.first()?;
         let addresses = self.addresses.iter().map(|at| at.addr().clone());
         let mut builder =
@@ -215,7 +233,7 @@ impl Place {
         if let Some(username) = &self.username {
             builder = builder.set_client_to_redis_username(username);
         }
-        if let Some(password) = &self.password {
+        if let Some(password) = password {
             builder = builder.set_client_to_redis_password(password);
         }
         if let Some(tls) = self.tls() {
@@ -247,6 +265,17 @@ impl Place {
     }
 }
 
+/// How a server is spoken to, and as whom.
+fn manner(at: &ConnectionInfo) -> impl PartialEq + use<'_> {
+    let settings = at.redis_settings();
+    (
+        std::mem::discriminant(at.addr()),
+        matches!(at.addr(), ConnectionAddr::TcpTls { insecure: true, .. }),
+        settings.username(),
+        settings.password(),
+    )
+}
+
 fn address(url: &str) -> Result<ConnectionInfo, InvalidConfig> {
     url.into_connection_info().map_err(|_| unusable())
 }
@@ -266,9 +295,9 @@ fn with_port(url: &str, port: &str) -> Option<String> {
 
 fn unusable() -> InvalidConfig {
     let expected = if cfg!(feature = "redis-tls") {
-        "redis:// or rediss://[user:password@]host[:port][/database], one at least, and all of one kind"
+        "redis:// or rediss://[user:password@]host[:port][/database], one at least, and all of one kind, user and password"
     } else {
-        "redis://[user:password@]host[:port][/database], one at least, and all of one kind"
+        "redis://[user:password@]host[:port][/database], one at least, and all of one kind, user and password"
     };
     InvalidConfig::new(
         "the store's address",

@@ -66,7 +66,9 @@ async fn renewed(store: &RedisStore, key: &str, sequence: &mut u64) {
 
 /// Three nodes that have all slots between them.
 async fn cluster() -> [RedisServer; 3] {
-    let nodes = [(); 3].map(|()| RedisServer::node());
+    // Where a node is down the others answer for what is theirs.
+    let partly = ["--cluster-require-full-coverage", "no"];
+    let nodes = [(); 3].map(|()| RedisServer::node_with(&partly));
     let slots = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
     for (i, (node, (first, last))) in nodes.iter().zip(slots).enumerate() {
         ask::<()>(node, &["CLUSTER", "SET-CONFIG-EPOCH", &(i + 1).to_string()]).unwrap();
@@ -111,6 +113,41 @@ async fn a_clusters_nodes_keep_their_keys() {
     }
 }
 
+/// Whose slot a key is in: the first node's, or another's.
+fn is_of_first(node: &RedisServer, key: &str) -> bool {
+    let slot: u64 = ask(node, &["CLUSTER", "KEYSLOT", key]).unwrap();
+    slot <= 5_460
+}
+
+#[tokio::test]
+async fn a_node_that_is_down_is_down_for_its_own_keys_alone() {
+    let [first, second, third] = cluster().await;
+    // Whoever makes a connection anew asks the one that will be down.
+    let store = RedisStore::cluster([first.url()]).unwrap();
+    let keys = || (0..).map(|number| format!("test:{{key {number}}}"));
+    let lost = keys().find(|key| is_of_first(&second, key)).unwrap();
+    let kept: Vec<String> = keys()
+        .filter(|key| !is_of_first(&second, key))
+        .take(6)
+        .collect();
+    for key in kept.iter().chain([&lost]) {
+        renewed(&store, key, &mut 0).await;
+    }
+
+    drop(first);
+    for sequence in 2..12 {
+        let renewal = renewal(sequence);
+        let time = Duration::from_millis(100);
+        let down = timeout(time, store.renew(&lost, &renewal)).await;
+        assert!(!matches!(down, Ok(Ok(_))), "{down:?}");
+        for key in &kept {
+            let answer = timeout(LONG, store.renew(key, &renewal)).await;
+            answer.expect("an answer").expect("a share");
+        }
+    }
+    drop((second, third));
+}
+
 #[tokio::test]
 async fn a_replica_takes_a_nodes_place() {
     let nodes = cluster().await;
@@ -122,12 +159,8 @@ async fn a_replica_takes_a_nodes_place() {
     says(&replica, &["INFO", "replication"], &synced).await;
 
     let store = RedisStore::cluster([first.url(), second.url()]).unwrap();
-    let of_first = |key: &String| {
-        let slot: u64 = ask(first, &["CLUSTER", "KEYSLOT", key]).unwrap();
-        slot <= 5_460
-    };
     let mut keys = (0..).map(|number| format!("test:{{key {number}}}"));
-    let key = keys.find(of_first).unwrap();
+    let key = keys.find(|key| is_of_first(first, key)).unwrap();
     let mut sequence = 0;
     renewed(&store, &key, &mut sequence).await;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use redis::{Client, cmd};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -137,5 +138,65 @@ async fn a_password_is_not_shown() {
         ),
     ] {
         assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
+/// A server keeps the connections that it has when its password changes; new ones need the new one.
+#[tokio::test]
+async fn a_password_may_change() {
+    let server = RedisServer::start_with(&["--requirepass", "first"]);
+    let passwords = Arc::new(watch::Sender::new("first"));
+    let source = passwords.subscribe();
+    let store = RedisStore::new(&server.url()).unwrap();
+    let store = store.with_password_from(move || match *source.borrow() {
+        "" => Err(std::io::Error::other("the file is gone")),
+        password => Ok(password.to_owned()),
+    });
+    store.renew("test:{k}", &renewal(1)).await.unwrap();
+
+    let client = Client::open(format!("redis://:first@127.0.0.1:{}", server.port())).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let mut change = cmd("CONFIG");
+    change.arg("SET").arg("requirepass").arg("second");
+    change.exec(&mut connection).unwrap();
+    store.renew("test:{k}", &renewal(2)).await.unwrap();
+
+    let others = || {
+        cmd("CLIENT")
+            .arg("KILL")
+            .arg("SKIPME")
+            .arg("yes")
+            .to_owned()
+    };
+    others().exec(&mut connection).unwrap();
+    for (sequence, password) in [(3, "first"), (4, "")] {
+        passwords.send_replace(password);
+        let error = store.renew("test:{k}", &renewal(sequence)).await;
+        let _ = store.renew("test:{k}", &renewal(sequence)).await;
+        assert!(matches!(error, Err(StoreError::Failed(_))), "{error:?}");
+    }
+    passwords.send_replace("second");
+    store.renew("test:{k}", &renewal(5)).await.unwrap();
+}
+
+/// None is spoken to otherwise than its address says, or told another's password.
+#[test]
+fn servers_that_differ_in_how_they_are_spoken_to_are_refused() {
+    for others in [
+        "redis://:canary@two",
+        "redis://me:canary@two",
+        "rediss://two",
+        "redis+unix:///two",
+    ] {
+        let both = ["redis://one", others];
+        assert!(RedisStore::cluster(both).is_err(), "{others}");
+        let error = RedisStore::sentinel(both, "mymaster").unwrap_err();
+        assert!(!error.to_string().contains("canary"), "{error}");
+    }
+    #[cfg(feature = "redis-tls")]
+    {
+        let both = ["rediss://one/#insecure", "rediss://two"];
+        assert!(RedisStore::cluster(both).is_err());
+        assert!(RedisStore::sentinel(both, "mymaster").is_err());
     }
 }
