@@ -51,6 +51,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3_600);
 /// The longest that one call may be on its way beyond another.
 const MOST_VARIATION: Duration = Duration::from_secs(10);
 
+/// The same between processes of a fleet.
+#[cfg(feature = "redis")]
+const MOST_VARIATION_OF_A_FLEET: Duration = Duration::from_millis(500);
+
 /// The most of anything that is kept.
 const MOST_KEPT: usize = 10_000_000;
 
@@ -110,7 +114,8 @@ impl LimiterBuilder {
     ///
     /// Default: 250 milliseconds, for a new connection's handshakes and a packet sent twice. They cost a sliding
     /// window 0.4% of its limit, and a bucket in use nothing. Zero where all calls take the same time to arrive.
-    /// Not for the limits that a [fleet](Self::fleet) shares: its windows are the minute itself.
+    /// Of the limits that a [fleet](Self::fleet) shares, half a second at most: others leave a member that has fallen
+    /// silent a hundredth of a minute more, for this and for how fast clocks go.
     pub const fn delay_variation(mut self, time: Duration) -> Self {
         self.config.delay_variation = time;
         self
@@ -234,11 +239,11 @@ impl LimiterBuilder {
 }
 
 impl Config {
-    /// The delay variation in nanoseconds, where no fleet allows for one.
-    pub(crate) const fn delay_variation_alone(&self) -> u64 {
+    /// The delay variation that a minute's windows allow for, in nanoseconds.
+    pub(crate) fn delay_variation_of_a_minute(&self) -> u64 {
         #[cfg(feature = "redis")]
         if self.fleet.is_some() {
-            return 0;
+            return nanos(self.delay_variation.min(MOST_VARIATION_OF_A_FLEET));
         }
         nanos(self.delay_variation)
     }

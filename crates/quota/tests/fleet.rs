@@ -135,6 +135,8 @@ impl Process {
         let lost = Arc::new(AtomicU64::new(0));
         let limiter = Limiter::builder()
             .limits(LimitTable::new().with(QuotaPattern::any(), limits))
+            // No call is on its way for any time.
+            .delay_variation(Duration::ZERO)
             .fleet(fleet)
             .observe(Watch(Arc::clone(&lost)))
             .build()
@@ -665,4 +667,25 @@ async fn forgotten_keys_do_not_hold_the_worker_up() {
     }
     assert!(!working.is_finished());
     working.abort();
+}
+
+/// Of two calls a minute apart the second may be the quicker on its way.
+#[tokio::test(start_paused = true)]
+async fn what_was_used_counts_a_little_longer_in_a_fleet_too() {
+    for (variation, longer) in [(0, 0), (250, 250), (9_000, 500)] {
+        let (fleet, worker) = Fleet::builder(MemoryStore::new()).build().unwrap();
+        let worker = tokio::spawn(worker.run());
+        let table = LimitTable::new().with(QuotaPattern::any(), limits(LIMIT));
+        let limiter = Limiter::builder().limits(table).fleet(fleet);
+        let limiter = limiter.delay_variation(Duration::from_millis(variation));
+        let limiter = limiter.build().unwrap();
+        let used = || limiter.snapshots()[0].tokens_per_minute.used;
+        call(&limiter, 100, 0, &Service::default()).await.unwrap();
+        // The call lasts for a tenth of a second.
+        sleep(MINUTE + Duration::from_millis(longer) - Duration::from_millis(101)).await;
+        assert_eq!(used(), 100, "{variation}");
+        sleep(Duration::from_millis(2)).await;
+        assert_eq!(used(), 0, "{variation}");
+        worker.abort();
+    }
 }

@@ -79,7 +79,7 @@ impl Budget {
     pub(crate) fn new(limits: &Limits, config: &Config) -> Self {
         let rules = Rules {
             period: MINUTE,
-            delay_variation: config.delay_variation_alone(),
+            delay_variation: config.delay_variation_of_a_minute(),
             learns: config.learns,
         };
         let meter = |declared| Meter::new(declared, limits.window(), rules);

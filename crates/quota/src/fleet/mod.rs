@@ -67,8 +67,10 @@
 //!   burndown of 5 and a `max_tokens` far below five times the usual output, a burst can earn some 429s.
 //!
 //! The processes' clocks may differ by any amount, as no time of day leaves a process, and leases allow for speeds that
-//! differ by a hundredth. A window is a minute by each process's own clock: one that is fast by half a thousandth, the
-//! most that NTP sets it to, may use again 30 ms early what it has used. The store must not evict its keys, which all have a time to live: choose
+//! differ by a hundredth. A window is a minute and the
+//! [delay variation](crate::LimiterBuilder::delay_variation), by each process's own clock. One that is fast by half a
+//! thousandth, the most that NTP sets it to, may use again 30 ms early what it has used, which the delay variation makes
+//! up for. The store must not evict its keys, which all have a time to live: choose
 //! `maxmemory-policy noeviction`, or `allkeys-` ones only with memory enough.
 //!
 //! Of more than 256 processes the last to come get nothing until others have left or are forgotten.
