@@ -7,6 +7,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{
     task::{JoinHandle, JoinSet},
     time::{Duration, Instant, sleep, sleep_until},
@@ -179,12 +180,23 @@ impl Process {
 }
 
 async fn call(limiter: &Limiter, tokens: u64, number: usize, service: &Service) -> Result<(), ()> {
+    let lasts = Duration::from_millis(100);
+    call_that_lasts(lasts, limiter, tokens, number, service).await
+}
+
+async fn call_that_lasts(
+    time: Duration,
+    limiter: &Limiter,
+    tokens: u64,
+    number: usize,
+    service: &Service,
+) -> Result<(), ()> {
     let demand = Demand::new(tokens).with_max_output_tokens(0);
     let reserved = limiter.reserve(&target(), &demand, &Context::new()).await;
     let mut reservation = reserved.map_err(|_| ())?;
     reservation.sent();
     service.call(number, tokens);
-    sleep(Duration::from_millis(100)).await;
+    sleep(time).await;
     let usage = TokenUsage {
         input: tokens,
         ..TokenUsage::default()
@@ -236,6 +248,29 @@ impl World {
         self.processes.push(process);
         self.callers.push(set);
         self.processes.last().unwrap()
+    }
+
+    /// Starts a process, with so many callers whose calls are of many sizes and last for some seconds.
+    fn start_varied(&mut self, callers: usize) {
+        let number = self.processes.len();
+        let process = Process::start(&self.store, number, limits(self.limit), 4);
+        let mut set = JoinSet::new();
+        for caller in 0..callers {
+            let (limiter, service) = (process.limiter.clone(), self.service.clone());
+            let mut random = StdRng::seed_from_u64((number << 16 | caller) as u64);
+            set.spawn(async move {
+                loop {
+                    let tokens = random.random_range(300..=3_000);
+                    let time = Duration::from_millis(random.random_range(2_000..=13_000));
+                    let answered = call_that_lasts(time, &limiter, tokens, number, &service);
+                    if answered.await.is_err() {
+                        sleep(Duration::from_secs(1)).await;
+                    }
+                }
+            });
+        }
+        self.processes.push(process);
+        self.callers.push(set);
     }
 
     async fn until(&self, minute: u32) {
@@ -309,6 +344,21 @@ async fn who_wants_little_gets_it_and_the_others_share_the_rest() {
         let part = world.used(8..12, |by| by == process);
         assert!((0.37..0.48).contains(&part), "{process}: {part}");
     }
+}
+
+/// What waits now and then, by chance, is no reason to hold much more than is used, nor to ask for it often.
+#[tokio::test(start_paused = true)]
+async fn who_has_little_to_do_holds_little_more_than_it_uses() {
+    let mut world = World::with_limit(6_000_000);
+    for process in 0..16 {
+        world.start_varied(if process < 8 { 120 } else { 4 });
+    }
+    world.until(8).await;
+    world.check();
+    let used = world.used(3..8, |_| true);
+    assert!(used >= 0.97, "{used}");
+    let trips = world.store.round_trips() as f64 / world.service.count() as f64;
+    assert!(trips <= 0.02, "{trips} round trips a call");
 }
 
 #[tokio::test(start_paused = true)]

@@ -186,6 +186,13 @@ impl Budget {
         [&mut self.requests, &mut self.tokens]
     }
 
+    /// How many calls one caller makes in a minute that makes one after the other; as many as can be where nothing is
+    /// known of how long they last.
+    pub(crate) fn turns(&self) -> u64 {
+        // `as` saturates, for no time at all too.
+        (MINUTE as f64 / self.attempts.lasts()).max(1.0) as u64
+    }
+
     /// Calls let through since the beginning.
     pub(crate) const fn granted(&self) -> u64 {
         self.granted

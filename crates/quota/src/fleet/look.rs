@@ -17,6 +17,10 @@ use crate::{
 pub(crate) struct Look {
     /// By limit; the limit of one that is not declared is zero.
     pub(crate) claims: [Claim; LIMITS],
+    /// What it would have use for beyond that, were the calls that wait not there by chance. Those who wait are few
+    /// where callers make one call after the other: with room, each would make as many in a window as calls of that
+    /// length fit in. Twice as much as before at the most.
+    pub(crate) more: [u64; LIMITS],
     /// Calls let through since the beginning.
     pub(crate) granted: u64,
     /// Whether calls wait or were turned away that a larger share would let through.
@@ -62,9 +66,9 @@ impl Look {
             let mut claim = claim(meter, share, needs[limit], wanted[limit]);
             let room = claim.holds.saturating_sub(claim.used);
             if wanted[0] > 0 && needs[limit] > room {
-                // Those who wait are few where callers make one call after the other; how many there would be
-                // with more room, only more room shows.
-                claim.demand = claim.demand.saturating_mul(2);
+                claim.demand = claim.demand.saturating_add(claim.used / 8);
+                let more = wanted[limit].saturating_mul(budget.turns());
+                look.more[limit] = more.min(claim.demand);
                 look.hungry |= !share.is_whole();
             }
             look.throttled |= claim.throttled > 0;

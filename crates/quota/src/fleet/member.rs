@@ -25,6 +25,8 @@ pub(crate) struct Member {
     pace: Pace,
     /// How many calls had been let through when the one that goes next began to wait, and when that was.
     head: (u64, Time),
+    /// Whether calls waited at the last renewal.
+    hungry: bool,
     /// What it asked for last. What others are to give up arrives some renewals later, and would go to others again
     /// if it were asked for only while calls happen to wait.
     appetite: [u64; LIMITS],
@@ -61,7 +63,7 @@ pub(crate) enum Change {
 
 const MILLISECOND: u64 = 1_000_000;
 const CALLS_A_RENEWAL: u64 = 100;
-const FIRST_EARLY: u64 = 100 * MILLISECOND;
+const FIRST_EARLY: u64 = 500 * MILLISECOND;
 const CONFIRM: u64 = 1_000 * MILLISECOND;
 const FIRST_RETRY: u64 = 250 * MILLISECOND;
 const LONGEST_RETRY: u64 = 2_000 * MILLISECOND;
@@ -85,6 +87,7 @@ impl Member {
                 failures: 0,
             },
             head: (0, now),
+            hungry: false,
             appetite: [0; LIMITS],
         }
     }
@@ -162,7 +165,11 @@ impl Member {
         self.pace.hunger(look);
         self.away = look.idle && self.answered.is_some();
         let mut claims = look.claims;
-        for (claim, appetite) in claims.iter_mut().zip(&mut self.appetite) {
+        let lasting = std::mem::replace(&mut self.hungry, look.hungry) && look.hungry;
+        for (limit, (claim, appetite)) in claims.iter_mut().zip(&mut self.appetite).enumerate() {
+            if lasting {
+                claim.demand = claim.demand.saturating_add(look.more[limit]);
+            }
             *appetite = claim.demand.max(*appetite - *appetite / 8);
             claim.demand = *appetite;
         }
@@ -301,6 +308,7 @@ impl Member {
         self.pace.interval = 0;
         self.pace.regular = 0;
         self.head = (0, Time::ZERO);
+        self.hungry = false;
         self.appetite = [0; LIMITS];
         self.lost = None;
     }
@@ -342,7 +350,8 @@ impl Pace {
                 .saturating_mul(2)
                 .clamp(FIRST_EARLY, self.interval.max(FIRST_EARLY))
         } else if self.early > FIRST_EARLY {
-            self.early / 2
+            // Who runs short now and then, by chance, is not to ask as eagerly each time.
+            self.early - self.early / 8
         } else {
             0
         };
