@@ -58,8 +58,8 @@
 //! anything else that the `metrics` facade reaches.
 //!
 //! `StandardStack` (feature `stack`, on by default) has retry, quota, breaker, fallback, time limits, metrics and
-//! spans, in the order that its documentation explains; the module `config` (feature `config`) builds it from a file. A
-//! cache goes around it, or is what its fallback asks last.
+//! spans, in the order that its documentation explains, and every layer can be replaced or left out; the module
+//! `config` (feature `config`) builds it from a file. A cache goes around it, or is what its fallback asks last.
 //!
 //! # Tune
 //!
@@ -155,7 +155,7 @@ pub mod timeout;
 pub use tower_bedrock_core::*;
 
 #[cfg(feature = "stack")]
-pub use self::stack::StandardStack;
+pub use self::stack::{Edge, StandardStack};
 
 #[doc(inline)]
 #[cfg(feature = "breaker")]

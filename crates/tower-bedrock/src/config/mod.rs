@@ -215,7 +215,7 @@ impl StackConfig {
             .with_quota(quota)
             .with_chains(chains)
             .map_err(InvalidSection::of("[fallback]"))?
-            .with_metrics(target_metrics, quota_metrics)
+            .reporting_to(target_metrics, quota_metrics)
             .with_attempt_timeout(attempt)
             .with_request_timeout(request);
         let stack = match kept.stack {
