@@ -32,9 +32,12 @@ pub(crate) struct Settings {
 
 impl<K, W, V> CacheLayer<K, W, V> {
     /// The kept answers as a service of their own: the last hop of a fallback chain. It answers with what is kept
-    /// and not too old, or with [`NotKept`](crate::NotKept).
+    /// and not too old, or with [`NotKept`](crate::NotKept); where a canned answer is better than that, with tower's
+    /// `responder.map_result(move |kept| Ok::<_, NotKept>(kept.unwrap_or_else(canned)))`.
     ///
-    /// It keeps nothing itself: put the layer around the fallback as well.
+    /// It keeps nothing itself: put the layer around the fallback as well. There the layer stands in for what fails, too,
+    /// which only makes a difference where the fallback leaves an error to the caller that the layer does not; with
+    /// [`stale_if`](crate::Builder::stale_if) of `|_| false` it keeps and does nothing else.
     #[must_use]
     pub fn responder<R: Cacheable<Kept = V>>(&self) -> Responder<K, W, R> {
         Responder::new(Arc::clone(&self.shared))

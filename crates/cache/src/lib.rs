@@ -45,8 +45,8 @@
 //! [`Cacheable`], when it has ended. No stand-in, that is no degraded answer and none of a fallback's other model.
 //! No call whose key function says `None`, which is how a request forbids it.
 //!
-//! A layer is for one type of response, so an application that makes several kinds of calls has a layer for each.
-//! The SDK's event streams are not `Cacheable`; the gateway's are.
+//! A layer is for one type of response, so an application that makes several kinds of calls has a layer for each. For
+//! the AWS SDK's inputs, streams included, the module `caching` of `tower-bedrock` has the key and the size of answers.
 //!
 //! Two calls are the same when their keys are. A [`Key`] is a SHA-256 digest that begins with the tenant and the
 //! model, so that no tenant ever sees another's answer.
@@ -77,7 +77,6 @@
 //! The inner service's own, where there is nothing to serve. The layer has none.
 
 mod builder;
-mod cacheable;
 mod canonical;
 mod flights;
 mod future;
@@ -87,9 +86,10 @@ mod responder;
 mod service;
 mod store;
 
+pub use tower_bedrock_core::Cacheable;
+
 pub use self::{
     builder::{Builder, InvalidSetting},
-    cacheable::Cacheable,
     future::ResponseFuture,
     key::Key,
     layer::CacheLayer,

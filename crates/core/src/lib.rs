@@ -33,7 +33,8 @@
 //! [`Invocation`] and [`Answer`] answer them for whatever they carry, and a boxed error
 //! (`tower::BoxError`) answers [`HasFault`], so a `tower-test` mock needs no wrapping.
 //!
-//! A fifth trait, [`Headroom`], lets policies ask one another without knowing one another.
+//! A fifth trait, [`Headroom`], lets policies ask one another without knowing one another; a sixth, [`Cacheable`], is
+//! for responses that can be kept and given again.
 //!
 //! # Errors stay flat
 //!
@@ -45,6 +46,7 @@
 
 mod answer;
 mod burndown;
+mod cacheable;
 mod classified;
 mod classify;
 pub mod clock;
@@ -66,6 +68,7 @@ mod usage;
 pub use self::{
     answer::Answer,
     burndown::{Burndown, InvalidBurndown},
+    cacheable::Cacheable,
     classified::Classified,
     classify::{ErrorResponse, retry_after},
     completion::{Completion, HasCompletion, Observers, Outcome},

@@ -1,9 +1,20 @@
-use tower_bedrock_core::{Answer, HasCompletion};
+use crate::{Answer, HasCompletion};
 
 /// A response that can be kept and given again.
 ///
+/// ```
+/// use std::sync::mpsc;
+/// use tower_bedrock_core::{Answer, Cacheable};
+///
+/// let (sender, kept) = mpsc::channel();
+/// let answer = Answer::new("Hello.").when_whole(move |output| sender.send(output).unwrap());
+/// assert_eq!(*answer.output(), "Hello.");
+/// assert_eq!(*Answer::again(kept.recv().unwrap()).output(), "Hello.");
+/// ```
+///
 /// Implemented for every [`Answer`] whose output is `Clone`. A stream implements it by taking down what passes,
-/// and giving that again as a stream.
+/// and giving that again as a stream. Asked by whoever keeps answers; here, because neither those who keep them nor
+/// those who make them are to know one another.
 pub trait Cacheable: HasCompletion + Sized {
     /// What is kept of it.
     type Kept: Clone + Send + Sync + 'static;
