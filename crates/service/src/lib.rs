@@ -69,8 +69,8 @@ pub use self::{
     builder::Builder,
     error::Error,
     future::ResponseFuture,
-    input::{BedrockInput, InvalidInput},
+    input::{BedrockInput, InvalidInput, Sent},
     invalid_config::InvalidConfig,
     service::BedrockService,
-    stream::{ConverseEvents, EventStream, InvokeModelChunks, StreamEvent},
+    stream::{ConverseEvents, EventStream, InvokeModelChunks, KeptEvents, StreamEvent},
 };

@@ -3,15 +3,16 @@
 use aws_sdk_bedrockruntime::{
     Client,
     operation::{
-        converse::{ConverseInput, ConverseOutput},
-        converse_stream::ConverseStreamInput,
+        converse::{Converse, ConverseInput, ConverseOutput},
+        converse_stream::{ConverseStream, ConverseStreamInput},
     },
+    types::ConverseStreamOutput,
 };
 use aws_types::request_id::RequestId;
 use tower_bedrock_core::{Answer, Demand, Target};
 
 use super::{BedrockInput, CallOptions, envelope, sealed::Operation};
-use crate::{ConverseEvents, Error, EventStream, call, measure, usage};
+use crate::{ConverseEvents, Error, EventStream, KeptEvents, call, measure, usage};
 
 /// The two inputs have the same fields, and no type in common.
 macro_rules! converse_input {
@@ -43,7 +44,13 @@ converse_input!(ConverseStreamInput);
 impl Operation for ConverseInput {
     type Response = Answer<ConverseOutput>;
 
-    const STREAMS: bool = false;
+    type Sdk = Converse;
+
+    const OPERATION: tower_bedrock_core::Operation = tower_bedrock_core::Operation::Converse;
+
+    fn bytes(kept: &ConverseOutput) -> usize {
+        measure::bytes_of_answer(kept).unwrap_or(usize::MAX)
+    }
 
     fn write_envelope(&mut self, target: &Target, demand: &Demand) {
         envelope::set_model_id(&mut self.model_id, target);
@@ -62,7 +69,13 @@ impl Operation for ConverseInput {
 impl Operation for ConverseStreamInput {
     type Response = ConverseEvents;
 
-    const STREAMS: bool = true;
+    type Sdk = ConverseStream;
+
+    const OPERATION: tower_bedrock_core::Operation = tower_bedrock_core::Operation::ConverseStream;
+
+    fn bytes(kept: &KeptEvents<ConverseStreamOutput>) -> usize {
+        kept.bytes()
+    }
 
     fn write_envelope(&mut self, target: &Target, demand: &Demand) {
         envelope::set_model_id(&mut self.model_id, target);

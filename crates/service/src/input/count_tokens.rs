@@ -2,7 +2,7 @@
 
 use aws_sdk_bedrockruntime::{
     Client,
-    operation::count_tokens::{CountTokensInput, CountTokensOutput},
+    operation::count_tokens::{CountTokens, CountTokensInput, CountTokensOutput},
 };
 use tower_bedrock_core::{Answer, Demand, Target};
 
@@ -23,7 +23,13 @@ impl BedrockInput for CountTokensInput {
 impl Operation for CountTokensInput {
     type Response = Answer<CountTokensOutput>;
 
-    const STREAMS: bool = false;
+    type Sdk = CountTokens;
+
+    const OPERATION: tower_bedrock_core::Operation = tower_bedrock_core::Operation::CountTokens;
+
+    fn bytes(kept: &CountTokensOutput) -> usize {
+        size_of_val(kept)
+    }
 
     fn write_envelope(&mut self, target: &Target, _: &Demand) {
         envelope::set_model_id(&mut self.model_id, target);

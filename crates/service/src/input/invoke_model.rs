@@ -6,15 +6,18 @@
 use aws_sdk_bedrockruntime::{
     Client,
     operation::{
-        invoke_model::{InvokeModelInput, InvokeModelOutput},
-        invoke_model_with_response_stream::InvokeModelWithResponseStreamInput,
+        invoke_model::{InvokeModel, InvokeModelInput, InvokeModelOutput},
+        invoke_model_with_response_stream::{
+            InvokeModelWithResponseStream, InvokeModelWithResponseStreamInput,
+        },
     },
+    types::ResponseStream,
 };
 use aws_types::request_id::RequestId;
 use tower_bedrock_core::{Answer, Demand, Target};
 
 use super::{BedrockInput, CallOptions, envelope, sealed::Operation};
-use crate::{Error, EventStream, InvokeModelChunks, call, measure};
+use crate::{Error, EventStream, InvokeModelChunks, KeptEvents, call, measure};
 
 /// The two inputs have the same fields, and no type in common.
 macro_rules! invoke_model_input {
@@ -38,7 +41,13 @@ invoke_model_input!(InvokeModelWithResponseStreamInput);
 impl Operation for InvokeModelInput {
     type Response = Answer<InvokeModelOutput>;
 
-    const STREAMS: bool = false;
+    type Sdk = InvokeModel;
+
+    const OPERATION: tower_bedrock_core::Operation = tower_bedrock_core::Operation::InvokeModel;
+
+    fn bytes(kept: &InvokeModelOutput) -> usize {
+        size_of::<InvokeModelOutput>() + kept.body().as_ref().len()
+    }
 
     fn write_envelope(&mut self, target: &Target, _: &Demand) {
         envelope::set_model_id(&mut self.model_id, target);
@@ -54,7 +63,14 @@ impl Operation for InvokeModelInput {
 impl Operation for InvokeModelWithResponseStreamInput {
     type Response = InvokeModelChunks;
 
-    const STREAMS: bool = true;
+    type Sdk = InvokeModelWithResponseStream;
+
+    const OPERATION: tower_bedrock_core::Operation =
+        tower_bedrock_core::Operation::InvokeModelWithResponseStream;
+
+    fn bytes(kept: &KeptEvents<ResponseStream>) -> usize {
+        kept.bytes()
+    }
 
     fn write_envelope(&mut self, target: &Target, _: &Demand) {
         envelope::set_model_id(&mut self.model_id, target);

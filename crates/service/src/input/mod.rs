@@ -4,16 +4,18 @@ mod converse;
 mod count_tokens;
 mod envelope;
 mod invoke_model;
+mod sent;
 
 use std::{error::Error as StdError, fmt};
 
 use aws_sdk_bedrockruntime::Client;
 use tokio::time::{Duration, Instant};
 use tower_bedrock_core::{
-    Context, Demand, Fault, FaultKind, InvalidModelId, Invocation, ModelId, Region, Rejection,
-    Target,
+    Cacheable, Context, Demand, Fault, FaultKind, InvalidModelId, Invocation, ModelId, Region,
+    Rejection, Target,
 };
 
+pub use self::sent::Sent;
 use crate::Error;
 
 /// An input of the SDK's that [`BedrockService`](crate::BedrockService) takes.
@@ -53,6 +55,12 @@ pub trait BedrockInput: sealed::Operation {
     /// What the call may cost: sizes by class of content, the first estimate of the input tokens that
     /// follows from them, and the bound on the output. Reads the whole input, so ask once.
     fn demand(&self) -> Demand;
+
+    /// About how much memory an answer takes, in bytes, for whoever keeps it; [`usize::MAX`] where it has parts whose
+    /// size is not known (a guardrail's trace, what a later SDK knows), so that it is too large for every cache.
+    fn kept_bytes(kept: &<Self::Response as Cacheable>::Kept) -> usize {
+        Self::bytes(kept)
+    }
 
     /// The input in its envelope: sent to `region`, to the model it names, at the demand measured from it.
     ///
@@ -129,16 +137,27 @@ pub struct CallOptions {
 }
 
 pub(crate) mod sealed {
-    use tower_bedrock_core::{Demand, Target};
+    use std::fmt;
+
+    use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
+    use tower_bedrock_core::{Cacheable, Demand, Target};
 
     use super::{CallOptions, Client, Error};
 
-    pub trait Operation: Send + Sized + 'static {
+    pub trait Operation: fmt::Debug + Send + Sync + Sized + 'static {
         /// What the service answers with.
-        type Response: Send + 'static;
+        type Response: Cacheable + Send + 'static;
+
+        /// The operation as the SDK has it.
+        type Sdk: RuntimePlugin + Default;
+
+        const OPERATION: tower_bedrock_core::Operation;
 
         /// Whether the answer is a stream.
-        const STREAMS: bool;
+        const STREAMS: bool = Self::OPERATION.is_streaming();
+
+        /// About how much memory an answer takes that is kept.
+        fn bytes(kept: &<Self::Response as Cacheable>::Kept) -> usize;
 
         /// Makes the input say what its envelope says.
         fn write_envelope(&mut self, target: &Target, demand: &Demand);

@@ -25,6 +25,11 @@ impl Event for ResponseStream {
             },
         }
     }
+
+    fn bytes(&self) -> Option<usize> {
+        let part = self.as_chunk().ok()?;
+        Some(part.bytes().map_or(0, |bytes| bytes.as_ref().len()))
+    }
 }
 
 /// A chunk of a model whose JSON does not tell where the answer ends: it may end with any of them.

@@ -4,7 +4,7 @@
 use aws_sdk_bedrockruntime::types::{ConverseStreamOutput, error::ConverseStreamOutputError};
 
 use super::event::{Meaning, StreamEvent, sealed::Event};
-use crate::usage;
+use crate::{measure, usage};
 
 impl StreamEvent for ConverseStreamOutput {}
 
@@ -39,5 +39,9 @@ impl Event for ConverseStreamOutput {
                 ..Meaning::default()
             },
         }
+    }
+
+    fn bytes(&self) -> Option<usize> {
+        measure::bytes_of_event(self)
     }
 }

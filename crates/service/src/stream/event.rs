@@ -11,11 +11,14 @@ pub trait StreamEvent: sealed::Event {}
 pub(crate) mod sealed {
     use super::{Meaning, ProvideErrorMetadata};
 
-    pub trait Event: Send + Unpin + 'static {
+    pub trait Event: Clone + Send + Sync + Unpin + 'static {
         /// The SDK's error for an exception inside the stream.
         type Error: ProvideErrorMetadata + std::error::Error + Send + Sync + Unpin + 'static;
 
         fn meaning(&self) -> Meaning;
+
+        /// About how much memory it takes besides its own size; `None` where it has parts that can't be measured.
+        fn bytes(&self) -> Option<usize>;
     }
 }
 

@@ -4,6 +4,7 @@ mod chunk;
 mod converse;
 mod event;
 mod idle;
+mod kept;
 
 use std::{
     collections::VecDeque,
@@ -17,12 +18,15 @@ use aws_sdk_bedrockruntime::{error::SdkError, primitives::event_stream::EventRec
 use aws_smithy_types::event_stream::RawMessage;
 use futures_core::Stream;
 use tokio::time::Duration;
-use tower_bedrock_core::{Completion, HasCompletion, HasFault, History, Observers, Outcome};
+use tower_bedrock_core::{
+    Cacheable, Completion, HasCompletion, HasFault, History, Observers, Outcome,
+};
 
-pub use self::event::StreamEvent;
+pub use self::{event::StreamEvent, kept::KeptEvents};
 use self::{
     event::{Meaning, Progress},
     idle::IdleTimer,
+    kept::{Record, Replay},
 };
 use crate::{Error, error::Local, input::CallOptions};
 
@@ -72,15 +76,31 @@ pub type InvokeModelChunks = EventStream<types::ResponseStream>;
 /// when the stream fails, or when it is dropped before. Usage comes with the last event, so a reader that
 /// stops before it leaves the cost unknown.
 pub struct EventStream<E: StreamEvent> {
-    /// `None` after the end: the connection is given back or closed as soon as it is not needed.
-    receiver: Option<EventReceiver<E, E::Error>>,
+    source: Source<E>,
     read_ahead: VecDeque<E>,
+    /// Whether a reader has had an event.
+    begun: bool,
+    /// What is taken down for whoever keeps answers.
+    record: Option<Record<E>>,
     progress: Progress,
     idle: IdleTimer,
     idle_timeout: Duration,
     observers: Observers,
     history: History,
     request_id: Option<String>,
+}
+
+/// Where events come from.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is what nearly all streams are"
+)]
+enum Source<E: StreamEvent> {
+    Bedrock(EventReceiver<E, E::Error>),
+    /// An answer that was kept.
+    Kept(Replay<E>),
+    /// From nowhere: the connection is given back or closed as soon as it is not needed.
+    Ended,
 }
 
 /// What the SDK's receiver answers.
@@ -100,16 +120,7 @@ impl<E: StreamEvent> EventStream<E> {
         request_id: Option<String>,
         options: CallOptions,
     ) -> Result<Self, Error> {
-        let mut stream = Self {
-            receiver: Some(receiver),
-            read_ahead: VecDeque::new(),
-            progress: Progress::default(),
-            idle: IdleTimer::default(),
-            idle_timeout: options.idle_timeout,
-            observers: Observers::default(),
-            history: History::default(),
-            request_id,
-        };
+        let mut stream = Self::of(Source::Bedrock(receiver), options.idle_timeout, request_id);
         loop {
             let event = match poll_fn(|cx| stream.poll_receiver(cx)).await {
                 Ok(Some(event)) => event,
@@ -122,6 +133,21 @@ impl<E: StreamEvent> EventStream<E> {
                 stream.observers.first_token(options.started.elapsed());
                 return Ok(stream);
             }
+        }
+    }
+
+    fn of(source: Source<E>, idle_timeout: Duration, request_id: Option<String>) -> Self {
+        Self {
+            source,
+            read_ahead: VecDeque::new(),
+            begun: false,
+            record: None,
+            progress: Progress::default(),
+            idle: IdleTimer::default(),
+            idle_timeout,
+            observers: Observers::default(),
+            history: History::default(),
+            request_id,
         }
     }
 
@@ -145,6 +171,15 @@ impl<E: StreamEvent> EventStream<E> {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<E, Error>>> {
+        self.begun = true;
+        if let Source::Kept(replay) = &mut self.source {
+            let event = replay.next();
+            if replay.is_at_end() {
+                self.source = Source::Ended;
+                self.complete();
+            }
+            return Poll::Ready(event.map(Ok));
+        }
         if let Some(event) = self.read_ahead.pop_front() {
             return Poll::Ready(Some(Ok(event)));
         }
@@ -155,7 +190,7 @@ impl<E: StreamEvent> EventStream<E> {
                 self.observe(&event);
                 Poll::Ready(Some(Ok(event)))
             }
-            Poll::Ready(Ok(None)) if self.receiver.is_none() => Poll::Ready(None),
+            Poll::Ready(Ok(None)) if matches!(self.source, Source::Ended) => Poll::Ready(None),
             Poll::Ready(Ok(None)) if self.progress.is_whole() => self.end(),
             Poll::Ready(Ok(None)) => self.fail(Error::local(Local::EndedEarly)),
             Poll::Ready(Err(_)) if complete => self.end(),
@@ -174,10 +209,10 @@ impl<E: StreamEvent> EventStream<E> {
     }
 
     fn poll_receiver(&mut self, cx: &mut Context<'_>) -> Poll<Received<E, E::Error>> {
-        match &mut self.receiver {
+        match &mut self.source {
             // A new future at each poll: `recv` keeps what it has read in the receiver, never in itself.
-            Some(receiver) => pin!(receiver.recv()).poll(cx),
-            None => Poll::Ready(Ok(None)),
+            Source::Bedrock(receiver) => pin!(receiver.recv()).poll(cx),
+            Source::Kept(_) | Source::Ended => Poll::Ready(Ok(None)),
         }
     }
 
@@ -187,21 +222,31 @@ impl<E: StreamEvent> EventStream<E> {
         if let Some(usage) = meaning.usage {
             self.observers.usage(usage);
         }
+        self.record = self.record.take().and_then(|record| record.with(event));
         if self.progress.is_complete() {
-            self.observers.finish(Outcome::Complete);
+            self.complete();
         }
         meaning
     }
 
-    fn end(&mut self) -> Poll<Option<Result<E, Error>>> {
-        self.receiver = None;
+    /// The answer is whole, and everything of it has arrived.
+    fn complete(&mut self) {
+        if let Some(record) = self.record.take() {
+            record.keep();
+        }
         self.observers.finish(Outcome::Complete);
+    }
+
+    fn end(&mut self) -> Poll<Option<Result<E, Error>>> {
+        self.source = Source::Ended;
+        self.complete();
         Poll::Ready(None)
     }
 
     fn fail(&mut self, error: Error) -> Poll<Option<Result<E, Error>>> {
         let error = self.error(error);
-        self.receiver = None;
+        self.source = Source::Ended;
+        self.record = None;
         self.observers.finish(Outcome::Failed(error.fault()));
         Poll::Ready(Some(Err(error)))
     }
@@ -236,13 +281,46 @@ impl<E: StreamEvent> HasCompletion for EventStream<E> {
     }
 }
 
+/// Kept are the events of an answer that came whole: its last one, or its end, was read. Of one that fails, is dropped
+/// before, is larger than 8 MiB or has parts whose size is not known (a guardrail's trace, what a later SDK knows),
+/// nothing is. Nor where [`when_whole`](Cacheable::when_whole) is asked after the first event was read.
+///
+/// A kept answer is a stream of the same events. Its `metadata` says what the answer cost when it was made; observers are
+/// told of no usage, for it costs nothing when it is given again.
+impl<E: StreamEvent> Cacheable for EventStream<E> {
+    type Kept = KeptEvents<E>;
+
+    fn when_whole<F>(mut self, keep: F) -> Self
+    where
+        F: FnOnce(KeptEvents<E>) + Send + 'static,
+    {
+        if self.begun {
+            return self;
+        }
+        if let Source::Kept(replay) = &self.source {
+            keep(replay.kept().clone());
+            return self;
+        }
+        let mut events = self.read_ahead.iter();
+        self.record = events.try_fold(Record::new(keep), Record::with);
+        if self.progress.is_complete() {
+            self.complete();
+        }
+        self
+    }
+
+    fn again(kept: KeptEvents<E>) -> Self {
+        Self::of(Source::Kept(Replay::new(kept)), Duration::MAX, None)
+    }
+}
+
 /// Shows no event: they hold what users are to read.
 impl<E: StreamEvent> fmt::Debug for EventStream<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventStream")
             .field("read_ahead", &self.read_ahead.len())
             .field("progress", &self.progress)
-            .field("ended", &self.receiver.is_none())
+            .field("ended", &matches!(self.source, Source::Ended))
             .field("observers", &self.observers)
             .field("history", &self.history)
             .field("request_id", &self.request_id)

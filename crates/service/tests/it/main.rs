@@ -10,6 +10,7 @@ mod config;
 mod connections;
 mod envelope;
 mod errors;
+mod kept;
 mod memory;
 mod server;
 mod stream;
