@@ -8,6 +8,7 @@ mod canary;
 mod commit_point;
 mod count;
 mod faults;
+mod kept;
 mod local;
 mod readme;
 mod streams;

@@ -49,7 +49,7 @@
 //! | `quota` with a fleet | `redis` | several processes share that quota: they share it through Redis (over TLS: `redis-tls`) |
 //! | `breaker` | `breaker` | an outage should fail fast, or there is something to fall back to |
 //! | `fallback` | `fallback` | another model, Region or tier would do, or a canned answer is better than none |
-//! | `cache` | `cache` | a kept answer is better than none, or the same is asked again and again |
+//! | `cache` | `cache` | a kept answer is better than none, or the same is asked again and again; for the AWS SDK's inputs set up by the module `caching` |
 //! | `cloudwatch` | `cloudwatch` | somebody is on call: metrics of calls and of attempts, and with the module `metrics` what policies do |
 //! | [`timeout`] | always there | always: a model can hang |
 //!
@@ -140,6 +140,8 @@
 //! # }
 //! ```
 
+#[cfg(all(feature = "cache", feature = "service"))]
+pub mod caching;
 #[cfg(feature = "config")]
 pub mod config;
 #[cfg(all(feature = "quota", feature = "service"))]
@@ -181,5 +183,5 @@ pub use tower_bedrock_retry as retry;
 #[cfg(feature = "service")]
 pub use tower_bedrock_service::{
     self as service, BedrockInput, BedrockService, ConverseEvents, Error, EventStream,
-    InvokeModelChunks,
+    InvokeModelChunks, KeptEvents,
 };
