@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use hashbrown::HashMap;
+use parking_lot::RwLock;
 use tokio::time::{Duration, Instant};
 use tower_bedrock_core::{Burndown, Tenant};
 
@@ -20,7 +21,8 @@ pub(crate) struct Config {
     pub(crate) min_attempt_time: Option<Duration>,
     pub(crate) max_waiting: usize,
     pub(crate) max_keys: usize,
-    pub(crate) weights: HashMap<Tenant, u32>,
+    /// Of tenants; others have 1.
+    pub(crate) weights: RwLock<HashMap<Tenant, u32>>,
     pub(crate) quantile: f64,
     pub(crate) estimate: Option<Arc<dyn Estimate>>,
     pub(crate) right_sizing: Option<RightSizing>,
@@ -72,7 +74,7 @@ impl LimiterBuilder {
                 min_attempt_time: None,
                 max_waiting: 1_024,
                 max_keys: 1_024,
-                weights: HashMap::new(),
+                weights: RwLock::default(),
                 quantile: 0.99,
                 estimate: None,
                 right_sizing: None,
@@ -161,7 +163,7 @@ impl LimiterBuilder {
     /// A tenant's weight: one of weight 2 is served twice the tokens of one of weight 1 while both wait.
     /// 1 to 1,000. Default: 1.
     pub fn tenant_weight(mut self, tenant: impl Into<Tenant>, weight: u32) -> Self {
-        self.config.weights.insert(tenant.into(), weight);
+        self.config.weights.get_mut().insert(tenant.into(), weight);
         self
     }
 
@@ -226,7 +228,7 @@ impl LimiterBuilder {
         )?;
         check("max_waiting", config.max_waiting, 1, MOST_KEPT)?;
         check("max_keys", config.max_keys, 1, MOST_KEPT)?;
-        check_weights(&config.weights)?;
+        check_weights(&config.weights.read())?;
         check("estimate_quantile", config.quantile, 0.5, 0.999)?;
         if let Some(sizing) = config.right_sizing {
             check("right_size.quantile", sizing.quantile, 0.5, 0.999)?;

@@ -9,8 +9,7 @@ use tower_bedrock_core::{HasCompletion, HasDemand, HasFault, HasTarget};
 use tower_service::Service;
 
 use crate::{
-    CountTokens, Exhausted, Limiter, Reservation, limiter::Start, registry::Meters,
-    waiting::Waiting,
+    CountTokens, Exhausted, Limiter, Reservation, registry::Meters, start::Start, waiting::Waiting,
 };
 
 pin_project! {
@@ -32,6 +31,8 @@ pin_project! {
         request: Option<Request>,
         #[pin]
         state: State<C::Future, S::Future>,
+        // Of a call that was admitted. After `state`, and so dropped after it: the call is gone by then.
+        reservation: Option<Reservation>,
     }
 }
 
@@ -50,11 +51,8 @@ pin_project! {
             waiting: Waiting,
         },
         // Admitted, and waiting for the inner service.
-        Admitted {
-            reservation: Option<Reservation>,
-        },
+        Admitted,
         Called {
-            reservation: Option<Reservation>,
             #[pin]
             call: Call,
         },
@@ -74,6 +72,7 @@ where
             inner,
             request: Some(request),
             state: State::Start,
+            reservation: None,
         }
     }
 }
@@ -88,6 +87,7 @@ where
 {
     type Output = Result<S::Response, S::Error>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let result = ready!(drive(&mut this, cx));
@@ -124,7 +124,7 @@ where
                     });
                     continue;
                 }
-                admit(this.limiter, meters, request, estimate, cx)
+                admit(meters, request, estimate, cx)
             }
             StateProj::Counting {
                 meters,
@@ -134,13 +134,31 @@ where
                 let input = ready!(count.poll(cx)).unwrap_or(*estimate);
                 let request = this.request.as_ref().expect(DONE);
                 let meters = std::mem::replace(meters, Meters::Nothing);
-                admit(this.limiter, meters, request, input, cx)
+                admit(meters, request, input, cx)
             }
             StateProj::Waiting { waiting } => Start::Reserved(ready!(waiting.poll(cx))?),
-            StateProj::Admitted { reservation } => Start::Reserved(reservation.take().expect(DONE)),
-            StateProj::Called { reservation, call } => {
+            StateProj::Admitted => {
+                let reservation = this.reservation.as_mut().expect(DONE);
+                match this.inner.poll_ready(cx) {
+                    Poll::Ready(Ok(())) => {
+                        reservation.sent();
+                        let call = this.inner.call(this.request.take().expect(DONE));
+                        this.state.set(State::Called { call });
+                        continue;
+                    }
+                    Poll::Ready(Err(error)) => {
+                        *this.reservation = None;
+                        return Poll::Ready(Err(error));
+                    }
+                    Poll::Pending => {
+                        reservation.hold();
+                        return Poll::Pending;
+                    }
+                }
+            }
+            StateProj::Called { call } => {
                 let result = ready!(call.poll(cx));
-                let reservation = reservation.take().expect(DONE);
+                let reservation = this.reservation.take().expect(DONE);
                 return Poll::Ready(match result {
                     Ok(mut response) => {
                         response.on_completion(|completion| reservation.complete(completion));
@@ -155,24 +173,10 @@ where
             StateProj::Done => panic!("{DONE}"),
         };
         match start {
-            Start::Reserved(mut reservation) => match this.inner.poll_ready(cx) {
-                Poll::Ready(Ok(())) => {
-                    reservation.sent();
-                    let call = this.inner.call(this.request.take().expect(DONE));
-                    this.state.set(State::Called {
-                        reservation: Some(reservation),
-                        call,
-                    });
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    reservation.hold();
-                    this.state.set(State::Admitted {
-                        reservation: Some(reservation),
-                    });
-                    return Poll::Pending;
-                }
-            },
+            Start::Reserved(reservation) => {
+                *this.reservation = Some(reservation);
+                this.state.set(State::Admitted);
+            }
             Start::Waits(seat) => {
                 let demand = this.request.as_ref().expect(DONE).demand();
                 this.state.set(State::Waiting {
@@ -185,19 +189,13 @@ where
 }
 
 /// Asks the quota for so many input tokens and what the request bounds its output to.
-fn admit<Request>(
-    limiter: &Limiter,
-    meters: Meters,
-    request: &Request,
-    input: u64,
-    cx: &mut Context<'_>,
-) -> Start
+fn admit<Request>(meters: Meters, request: &Request, input: u64, cx: &mut Context<'_>) -> Start
 where
     Request: HasTarget + HasDemand,
 {
     let demand = request.demand();
     let tokens = meters.tokens(input, &demand);
-    limiter.start(meters, tokens, &demand, request.context(), cx.waker())
+    meters.start(None, tokens, &demand, request.context(), cx.waker())
 }
 
 impl<S, Request, C> fmt::Debug for ResponseFuture<S, Request, C>

@@ -1,5 +1,5 @@
 use tokio::time::Duration;
-use tower_bedrock_core::{Context, Demand, Headroom, Priority, Target};
+use tower_bedrock_core::{Context, Demand, Headroom, Priority, Target, clock};
 
 use crate::{Limiter, QuotaKey, cost, key::Key, meter::Reading, state::State};
 
@@ -96,8 +96,10 @@ impl Limiter {
 /// How long a call would wait for its quota.
 impl Headroom for Limiter {
     fn time_to_serve(&self, target: &Target, demand: &Demand, context: &Context) -> Duration {
-        let now = self.config().clock.now();
-        let ask = self.ask(u64::MAX, self.tokens_of(target, demand), context, now);
+        let at = clock::now();
+        let now = self.config().clock.time(at);
+        let tokens = self.tokens_of(target, demand);
+        let ask = self.config().ask(Some(Duration::MAX), tokens, context, at);
         let wait = match self.registry().find(target) {
             Some(key) => key.look(|state, day| state.wait(&ask, now, day)),
             None => {

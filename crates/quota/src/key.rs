@@ -20,9 +20,8 @@ use crate::{
 /// Locks are held for a few steps of arithmetic. Whoever is to be woken is woken after they are released.
 pub(crate) struct Key {
     name: QuotaKey,
-    clock: Clock,
+    config: Arc<Config>,
     model: Arc<Model>,
-    observe: Option<Arc<dyn Observe>>,
     day: Arc<Day>,
     state: Mutex<State>,
     me: Weak<Self>,
@@ -41,16 +40,15 @@ pub(crate) enum Turn {
 impl Key {
     pub(crate) fn new(
         name: QuotaKey,
-        config: &Config,
+        config: &Arc<Config>,
         model: Arc<Model>,
         day: Arc<Day>,
         state: State,
     ) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             name,
-            clock: config.clock,
+            config: Arc::clone(config),
             model,
-            observe: config.observe.clone(),
             day,
             state: Mutex::new(state),
             me: me.clone(),
@@ -63,8 +61,12 @@ impl Key {
         &self.name
     }
 
-    pub(crate) const fn clock(&self) -> Clock {
-        self.clock
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.config.clock
     }
 
     pub(crate) fn model(&self) -> &Model {
@@ -73,7 +75,7 @@ impl Key {
 
     /// Tells whoever observes.
     pub(crate) fn tell(&self, tell: impl FnOnce(&dyn Observe, &QuotaKey)) {
-        if let Some(observe) = &self.observe {
+        if let Some(observe) = &self.config.observe {
             tell(&**observe, &self.name);
         }
     }
@@ -86,8 +88,15 @@ impl Key {
         })
     }
 
-    /// A call asks to be let through.
+    /// Lets a call through where there is room and nobody waits for it. Else it is to [`ask`](Self::ask).
     #[inline]
+    pub(crate) fn grant(&self, tokens: u64, now: Time) -> Option<Grant> {
+        let mut state = self.state.lock();
+        let mut day = self.day.lock();
+        state.grant(tokens, now, day.as_deref_mut())
+    }
+
+    /// A call asks to be let through.
     pub(crate) fn ask(&self, ask: &Ask<'_>, now: Time, waker: &Waker) -> Turn {
         self.step(
             |state, mut day, wakers| match state.ask(ask, now, day.as_deref_mut(), wakers) {

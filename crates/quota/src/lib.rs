@@ -121,6 +121,7 @@ mod service;
 mod service_quotas;
 #[cfg(all(test, shuttle))]
 mod shuttle_tests;
+mod start;
 mod state;
 mod sync;
 mod table;

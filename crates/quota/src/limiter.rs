@@ -5,19 +5,15 @@ use std::{
 };
 
 use hashbrown::HashMap;
-use parking_lot::RwLock;
 use tokio::time::Duration;
 use tower_bedrock_core::{Context, Demand, Target, Tenant};
 
 use crate::{
     Exhausted, InvalidConfig, Limit, LimitTable, LimiterBuilder, Reason, Reservation,
-    budget::Refusal,
     config::{Config, check_table, check_weights},
-    key::{Key, Turn},
     registry::{Meters, Registry},
-    state::{Ask, Waited},
-    time::{Time, nanos},
-    waiting::{Seat, Waiting},
+    start::Start,
+    waiting::Waiting,
 };
 
 /// A mirror of Bedrock's quotas: what [`QuotaLayer`](crate::QuotaLayer) asks before it sends a call, and
@@ -61,17 +57,8 @@ pub struct Limiter {
 
 #[derive(Debug)]
 struct Shared {
-    config: Config,
+    config: Arc<Config>,
     registry: Registry,
-    weights: RwLock<HashMap<Tenant, u32>>,
-}
-
-/// The answer to a call that asks.
-#[derive(Debug)]
-pub(crate) enum Start {
-    Reserved(Reservation),
-    Refused(Exhausted),
-    Waits(Seat),
 }
 
 impl Limiter {
@@ -89,13 +76,11 @@ impl Limiter {
         LimiterBuilder::new()
     }
 
-    pub(crate) fn with_config(mut config: Config, table: LimitTable) -> Self {
-        let weights = std::mem::take(&mut config.weights);
+    pub(crate) fn with_config(config: Config, table: LimitTable) -> Self {
         Self {
             shared: Arc::new(Shared {
-                config,
+                config: Arc::new(config),
                 registry: Registry::new(table),
-                weights: RwLock::new(weights),
             }),
         }
     }
@@ -125,7 +110,7 @@ impl Limiter {
     ) -> Result<(), InvalidConfig> {
         let weights: HashMap<_, _> = weights.into_iter().collect();
         check_weights(&weights)?;
-        *self.shared.weights.write() = weights;
+        *self.shared.config.weights.write() = weights;
         Ok(())
     }
 
@@ -150,7 +135,7 @@ impl Limiter {
         let start = poll_fn(|cx| {
             let meters = self.meters(target);
             let tokens = meters.tokens_of(demand);
-            Poll::Ready(self.start(meters, tokens, demand, context, cx.waker()))
+            Poll::Ready(meters.start(None, tokens, demand, context, cx.waker()))
         });
         match start.await {
             Start::Reserved(reservation) => Ok(reservation),
@@ -172,7 +157,7 @@ impl Limiter {
     ) -> Result<Reservation, Exhausted> {
         let meters = self.meters(target);
         let tokens = meters.tokens_of(demand);
-        match self.start_within(0, meters, tokens, demand, context, Waker::noop()) {
+        match meters.start(Some(Duration::ZERO), tokens, demand, context, Waker::noop()) {
             Start::Reserved(reservation) => Ok(reservation),
             Start::Refused(exhausted) => Err(exhausted),
             // With no time to wait a call is granted or refused at once.
@@ -197,107 +182,11 @@ impl Limiter {
         registry.find_or_make(target, config)
     }
 
-    /// Asks to reserve so many tokens.
-    pub(crate) fn start(
-        &self,
-        meters: Meters,
-        tokens: u64,
-        demand: &Demand,
-        context: &Context,
-        waker: &Waker,
-    ) -> Start {
-        let max_wait = nanos(self.shared.config.max_wait);
-        self.start_within(max_wait, meters, tokens, demand, context, waker)
-    }
-
-    fn start_within(
-        &self,
-        max_wait: u64,
-        meters: Meters,
-        tokens: u64,
-        demand: &Demand,
-        context: &Context,
-        waker: &Waker,
-    ) -> Start {
-        let key = match meters {
-            Meters::Key(key) => key,
-            Meters::Nothing => return Start::Reserved(Reservation::unmetered()),
-            Meters::NoRoom => {
-                let limit = Limit::TokensPerMinute;
-                let after = Some(Duration::from_secs(1));
-                let refused = Exhausted::new(limit, tokens, 0, Reason::TooManyKeys, after);
-                return Start::Refused(refused);
-            }
-        };
-        let now = self.shared.config.clock.now();
-        let ask = self.ask(max_wait, tokens, context, now);
-        match key.ask(&ask, now, waker) {
-            Turn::Done(Ok(grant)) => {
-                key.tell(|observe, name| observe.admitted(name, Duration::ZERO));
-                Start::Reserved(Reservation::new(key, grant, None, *demand))
-            }
-            Turn::Done(Err(refusal)) => Start::Refused(exhausted(&key, &refusal, Duration::ZERO)),
-            Turn::Waits(id, _) => {
-                let waited = Waited {
-                    priority: context.priority(),
-                    tenant: context.tenant().cloned(),
-                    weight: ask.weight,
-                };
-                Start::Waits(Seat {
-                    key,
-                    id,
-                    waited: Some(waited),
-                    since: now,
-                })
-            }
-        }
-    }
-
-    pub(crate) fn ask<'a>(
-        &self,
-        max_wait: u64,
-        tokens: u64,
-        context: &'a Context,
-        now: Time,
-    ) -> Ask<'a> {
-        let config = &self.shared.config;
-        let time_left = context
-            .deadline()
-            .map(|deadline| config.clock.time(deadline).since(now));
-        Ask {
-            tokens,
-            priority: context.priority(),
-            tenant: context.tenant(),
-            weight: context
-                .tenant()
-                .and_then(|tenant| self.shared.weights.read().get(tenant).copied())
-                .unwrap_or(1),
-            max_wait,
-            time_left,
-            attempt_time: config.min_attempt_time.map(nanos),
-            streaming: context.is_streaming(),
-            places: config.max_waiting as u64,
-        }
-    }
-
-    pub(crate) fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Arc<Config> {
         &self.shared.config
     }
 
     pub(crate) fn registry(&self) -> &Registry {
         &self.shared.registry
     }
-}
-
-/// A refusal as the caller gets it; whoever observes is told.
-pub(crate) fn exhausted(key: &Key, refusal: &Refusal, waited: Duration) -> Exhausted {
-    let exhausted = Exhausted::new(
-        refusal.limit,
-        refusal.asked,
-        refusal.available,
-        refusal.reason,
-        refusal.retry_after.map(Duration::from_nanos),
-    );
-    key.tell(|observe, name| observe.refused(name, &exhausted, waited));
-    exhausted
 }

@@ -74,7 +74,7 @@ impl Registry {
     }
 
     /// The key of a target, made where there is none yet.
-    pub(crate) fn find_or_make(&self, target: &Target, config: &Config) -> Meters {
+    pub(crate) fn find_or_make(&self, target: &Target, config: &Arc<Config>) -> Meters {
         match self.find(target) {
             Some(key) => Meters::Key(key),
             None => self.make(target, config),
@@ -120,7 +120,7 @@ impl Registry {
     }
 
     #[cold]
-    fn make(&self, target: &Target, config: &Config) -> Meters {
+    fn make(&self, target: &Target, config: &Arc<Config>) -> Meters {
         let now = config.clock.now();
         // Always taken before the keys' locks.
         let mut rest = self.rest.lock();

@@ -72,6 +72,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         ResponseFuture::new(
             self.limiter.clone(),

@@ -110,7 +110,7 @@ impl Future for Call {
                     } else {
                         u64::MAX
                     },
-                    time_left: None,
+                    deadline: None,
                     attempt_time: None,
                     streaming: false,
                     places: 3,

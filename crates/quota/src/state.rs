@@ -1,5 +1,6 @@
 use std::task::Waker;
 
+use tokio::time::Instant;
 use tower_bedrock_core::{Priority, Tenant};
 
 use crate::{
@@ -7,7 +8,7 @@ use crate::{
     budget::{Books, Budget, Ending, Grant, Obstacle, Refusal},
     day::DayState,
     queue::{Newcomer, Queue},
-    time::Time,
+    time::{Time, nanos},
 };
 
 /// Everything that is known of one quota key: its budget, and who waits for it. Pure: time is passed in,
@@ -29,14 +30,22 @@ pub(crate) struct Ask<'a> {
     pub(crate) weight: u32,
     /// The longest it may wait, in nanoseconds, where its deadline is not sooner.
     pub(crate) max_wait: u64,
-    /// Nanoseconds until its deadline, where it has one.
-    pub(crate) time_left: Option<u64>,
+    /// Its deadline, where it has one.
+    pub(crate) deadline: Option<Deadline>,
     /// The time an attempt is said to need, in nanoseconds; learnt where nothing is said.
     pub(crate) attempt_time: Option<u64>,
     /// Whether it is answered when a stream begins.
     pub(crate) streaming: bool,
     /// How many of its class may wait.
     pub(crate) places: u64,
+}
+
+/// When a call is worth nothing any more. How long that is from now is reckoned only where it is asked: most calls go
+/// at once, and it costs as much as the rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    pub(crate) at: Instant,
+    pub(crate) now: Instant,
 }
 
 /// The answer to a call that asks.
@@ -76,11 +85,25 @@ impl State {
         }
     }
 
+    /// Lets a call through where there is room and nobody waits for it. Else it is to [`ask`](Self::ask).
+    #[inline]
+    pub(crate) fn grant(
+        &mut self,
+        tokens: u64,
+        now: Time,
+        day: Option<&mut DayState>,
+    ) -> Option<Grant> {
+        if !self.queue.is_empty() {
+            return None;
+        }
+        let mut books = self.budget.at(now, day);
+        books.fits(tokens).then(|| books.grant(tokens))
+    }
+
     /// A call asks to be let through.
     ///
     /// Where others wait it waits too, although there may be room for it: it may be that the first of them
     /// needs that room. [`pump`](Self::pump) then finds out.
-    #[inline]
     pub(crate) fn ask(
         &mut self,
         ask: &Ask<'_>,
@@ -234,15 +257,16 @@ impl<'a> Ask<'a> {
     /// Whether no attempt can be over by the deadline, not even one that starts now. What attempts usually
     /// take is no proof of that, so only what was said counts.
     fn is_too_late(&self) -> bool {
-        let needs = self.attempt_time.unwrap_or_default();
-        self.time_left.is_some_and(|left| left == 0 || left < needs)
+        self.deadline
+            .is_some_and(|deadline| deadline.is_too_near(self.attempt_time))
     }
 
     /// The longest it can wait, in nanoseconds, so that the time for an attempt is left before its deadline.
     fn patience(&self, learnt: u64) -> u64 {
         let needs = self.attempt_time.unwrap_or(learnt);
-        self.time_left.map_or(self.max_wait, |left| {
-            self.max_wait.min(left.saturating_sub(needs))
+        self.deadline.map_or(self.max_wait, |deadline| {
+            self.max_wait
+                .min(deadline.time_left().saturating_sub(needs))
         })
     }
 
@@ -254,6 +278,19 @@ impl<'a> Ask<'a> {
             tokens: self.tokens,
             gives_up: (patience < u64::MAX).then(|| now.plus(patience)),
         }
+    }
+}
+
+impl Deadline {
+    /// Whether it leaves no time at all, or less than an attempt is said to need.
+    #[inline]
+    pub(crate) fn is_too_near(&self, attempt_time: Option<u64>) -> bool {
+        self.at <= self.now || attempt_time.is_some_and(|needs| self.time_left() < needs)
+    }
+
+    /// In nanoseconds.
+    fn time_left(&self) -> u64 {
+        nanos(self.at.saturating_duration_since(self.now))
     }
 }
 

@@ -11,7 +11,7 @@ use tower_bedrock_core::{Demand, clock};
 use crate::{
     Exhausted, Reservation,
     key::{Key, Turn},
-    limiter::exhausted,
+    start::exhausted,
     state::Waited,
     time::Time,
 };

@@ -53,16 +53,21 @@ impl<'a> Books<'a> {
         self.own.attempts.nearly_all(streaming)
     }
 
-    /// The last thing to get out of the way of a call, were it the next.
+    /// Whether nothing is in the way of a call, were it the next.
     #[inline]
-    pub(crate) fn obstacle(&self, tokens: u64) -> Option<Obstacle> {
+    pub(crate) fn fits(&self, tokens: u64) -> bool {
         let Self { own, day, now } = self;
-        let fits = own.requests.fits(1)
+        own.requests.fits(1)
             && own.tokens.fits(tokens)
-            && day.as_ref().is_none_or(|day| day.fits(*now, tokens));
-        if fits {
+            && day.as_ref().is_none_or(|day| day.fits(*now, tokens))
+    }
+
+    /// The last thing to get out of the way of a call, were it the next.
+    pub(crate) fn obstacle(&self, tokens: u64) -> Option<Obstacle> {
+        if self.fits(tokens) {
             return None;
         }
+        let Self { own, day, now } = self;
         if tokens > own.tokens.most() {
             return Some(Obstacle::Never(Limit::TokensPerMinute));
         }
@@ -80,7 +85,7 @@ impl<'a> Books<'a> {
     /// Charges a call for which there is no obstacle, and which is sent now.
     #[inline]
     pub(crate) fn grant(&mut self, tokens: u64) -> Grant {
-        self.take_off(tokens, Meter::charge)
+        self.take_off(tokens, |meter, now, amount| meter.charge(now, amount))
     }
 
     /// Charges a call for which there is no obstacle, and which is sent later.

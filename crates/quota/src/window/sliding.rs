@@ -23,6 +23,8 @@ pub(crate) struct Sliding {
     /// Sequence numbers of the oldest slot in the window and of the next to be opened.
     oldest: u64,
     next: u64,
+    /// When the newest slot takes no more uses. By the time that it leaves the window this is over.
+    closes: Time,
     /// When the oldest slot leaves the window: kept here, so that nothing of the ring is looked at before then. While
     /// no slot is in it, some moment in the past.
     leaves: Time,
@@ -35,7 +37,6 @@ pub(crate) struct Sliding {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Slot {
-    first: Time,
     last: Time,
     amount: u64,
 }
@@ -49,6 +50,7 @@ impl Sliding {
             slots: Box::new([Slot::default(); SLOTS]),
             oldest: 0,
             next: 0,
+            closes: Time::ZERO,
             leaves: Time::ZERO,
             used: 0,
             debt: 0,
@@ -100,25 +102,32 @@ impl Sliding {
     /// Charges `amount` at `now` and answers the slot it went to.
     #[inline]
     pub(crate) fn charge(&mut self, now: Time, amount: u64) -> u64 {
-        let open = self.oldest < self.next
-            && now.since(self.slots[place(self.next - 1)].first) < self.width;
-        // The ring cannot be full here unless time was turned back; then the newest slot takes it all.
-        if !open && self.next - self.oldest < SLOTS as u64 {
+        if self.closes <= now {
+            self.open(now);
+        }
+        debug_assert!(self.oldest < self.next, "charged to a slot that has left");
+        let newest = self.next - 1;
+        let slot = &mut self.slots[place(newest)];
+        slot.last = slot.last.max(now);
+        slot.amount = slot.amount.saturating_add(amount);
+        if newest == self.oldest {
+            self.leaves = slot.last.plus(self.period);
+        }
+        self.used = self.used.saturating_add(amount);
+        newest
+    }
+
+    /// Opens a slot. The ring cannot be full here unless time was turned back; then the newest slot takes it all.
+    #[cold]
+    fn open(&mut self, now: Time) {
+        if self.next - self.oldest < SLOTS as u64 {
             self.slots[place(self.next)] = Slot {
-                first: now,
                 last: now,
                 amount: 0,
             };
             self.next += 1;
+            self.closes = now.plus(self.width);
         }
-        let slot = &mut self.slots[place(self.next - 1)];
-        slot.last = slot.last.max(now);
-        slot.amount = slot.amount.saturating_add(amount);
-        if self.next - self.oldest == 1 {
-            self.leaves = slot.last.plus(self.period);
-        }
-        self.used = self.used.saturating_add(amount);
-        self.next - 1
     }
 
     #[inline]
