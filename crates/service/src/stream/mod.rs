@@ -239,6 +239,11 @@ impl<E: StreamEvent> EventStream<E> {
 
     fn end(&mut self) -> Poll<Option<Result<E, Error>>> {
         self.source = Source::Ended;
+        // Without the event that is always the last it may have been cut short: good enough for who reads it, but not
+        // for all who ask later.
+        if !self.progress.is_complete() {
+            self.record = None;
+        }
         self.complete();
         Poll::Ready(None)
     }
@@ -281,9 +286,10 @@ impl<E: StreamEvent> HasCompletion for EventStream<E> {
     }
 }
 
-/// Kept are the events of an answer that came whole: its last one, or its end, was read. Of one that fails, is dropped
-/// before, is larger than 8 MiB or has parts whose size is not known (a guardrail's trace, what a later SDK knows),
-/// nothing is. Nor where [`when_whole`](Cacheable::when_whole) is asked after the first event was read.
+/// Kept are the events of an answer that came whole: the last one has arrived, which tells its cost. Of one that ends
+/// without it, fails, is dropped before, is larger than 8 MiB or has parts whose size is not known (a guardrail's trace,
+/// what a later SDK knows), nothing is. Nor where [`when_whole`](Cacheable::when_whole) is asked after the first event
+/// was read. An event takes some hundred bytes more than its text.
 ///
 /// A kept answer is a stream of the same events. Its `metadata` says what the answer cost when it was made; observers are
 /// told of no usage, for it costs nothing when it is given again.
@@ -299,6 +305,10 @@ impl<E: StreamEvent> Cacheable for EventStream<E> {
         }
         if let Source::Kept(replay) = &self.source {
             keep(replay.kept().clone());
+            return self;
+        }
+        if let Some(record) = &mut self.record {
+            record.and_then(keep);
             return self;
         }
         let mut events = self.read_ahead.iter();

@@ -170,14 +170,41 @@ async fn what_is_dropped_half_way_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_stream_without_its_last_event_is_kept_at_its_end() {
+async fn a_stream_without_its_last_event_is_read_and_not_kept() {
     let (mut stream, shelf) = open(&wire::whole()[..5]).await;
-    for _ in 0..5 {
-        stream.recv().await.unwrap();
-    }
+    assert_eq!(read(&mut stream).await.len(), 5);
+    drop(stream);
     assert!(is_empty(&shelf));
-    assert!(stream.recv().await.unwrap().is_none());
-    assert_eq!(read(&mut EventStream::again(only(&shelf))).await.len(), 5);
+
+    // A model whose chunks do not tell an end, cut between two of them.
+    let chunk = wire::chunk(r#"{"generation":"Hi"}"#);
+    let server = Server::always(Reply::stream(&[chunk.clone(), chunk])).await;
+    let stream = ask(&service(&server), invoke_model_stream("{}"))
+        .await
+        .unwrap();
+    let (mut stream, shelf): (EventStream<ResponseStream>, _) = shelved(stream);
+    assert_eq!(read(&mut stream).await.len(), 2);
+    drop(stream);
+    assert!(is_empty(&shelf));
+}
+
+#[tokio::test]
+async fn all_who_ask_for_it_keep_it() {
+    let (stream, outer) = open(&wire::whole()).await;
+    let (mut stream, inner) = shelved(stream);
+    let events = read(&mut stream).await;
+    for shelf in [outer, inner] {
+        assert_eq!(read(&mut EventStream::again(only(&shelf))).await, events);
+    }
+}
+
+#[tokio::test]
+async fn events_of_ones_own_are_a_stream() {
+    let (mut stream, shelf) = open(&wire::whole()).await;
+    let events = read(&mut stream).await;
+    let own = KeptEvents::new(events.clone());
+    assert_eq!(own.bytes(), only(&shelf).bytes());
+    assert_eq!(read(&mut EventStream::again(own)).await, events);
 }
 
 #[tokio::test]
