@@ -23,7 +23,7 @@ impl Key {
     }
 
     /// The key of a call whose request is JSON, however its members are ordered and its white space is set;
-    /// `None` where it is not JSON, or nested more than 32 levels deep. Numbers are the same when they are written the same.
+    /// `None` where it is not JSON, has an object with two members of one name, or is nested more than 32 levels deep. Numbers are the same when they are written the same.
     pub fn of_json<Request: HasTarget>(
         call: &Request,
         operation: &str,
@@ -144,6 +144,9 @@ mod tests {
         assert_ne!(key(r#"{"a":"b"}"#), key(r#"["a","b"]"#));
         assert_ne!(key(r#"["a","b"]"#), key(r#"["a,b"]"#));
         assert_eq!(key("{"), None);
+        // Some read the first of the two, and some the second.
+        assert_eq!(key(r#"{"a":1,"a":2}"#), None);
+        assert_eq!(key(r#"[{"b":{"a":1,"\u0061":2}}]"#), None);
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(key(&nested(32)).is_some());
         assert_eq!(key(&nested(33)), None);
