@@ -159,7 +159,7 @@ impl Member {
         settings: &Settings,
     ) -> Sent {
         self.pace.count(look, now, settings);
-        if look.hungry && (look.granted != self.head.0 || !self.pace.was_hungry()) {
+        if look.hungry && (look.granted != self.head.0 || !self.hungry) {
             self.head = (look.granted, now);
         }
         self.pace.hunger(look);
@@ -338,10 +338,6 @@ impl Pace {
 
     const fn regular_at(&self) -> Time {
         self.sent.plus(self.regular)
-    }
-
-    const fn was_hungry(&self) -> bool {
-        self.early > 0
     }
 
     fn hunger(&mut self, look: &Look) {

@@ -16,10 +16,14 @@ use std::{
 use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, cmd};
+use tokio::time::{Duration, timeout};
 
 use self::place::{Connection, Place};
 use super::{Answer, Answering, Renewal, Store, StoreError};
 use crate::InvalidConfig;
+
+/// A node that is up has answered by then.
+const SHORTLY: Duration = Duration::from_millis(50);
 
 /// Redis from version 5 on (tested with 7), or any Valkey: a single server, a cluster, or what Sentinels watch.
 ///
@@ -197,8 +201,16 @@ impl RedisStore {
         let known = shared.connection.lock().clone();
         let numbers = match known {
             Some(known) if shared.is_sound(&known) => ask(known).await,
-            // What one node's keys fail for is nothing that the others' should wait for.
-            Some(known) if known.1.is_of_nodes() => either(ask(known), anew()).await,
+            // What one node's keys fail for is nothing that the others' should wait for. Nor should they open another
+            // connection for it: that is begun where the old one fails, or is slow.
+            Some(known) if known.1.is_of_nodes() => {
+                let mut old = pin!(ask(known));
+                match timeout(SHORTLY, &mut old).await {
+                    Ok(Ok(numbers)) => Ok(numbers),
+                    Ok(Err(_)) => anew().await,
+                    Err(_) => either(old, anew()).await,
+                }
+            }
             _ => anew().await,
         };
         let numbers = numbers.map_err(|error| StoreError::Failed(error.to_string()))?;
