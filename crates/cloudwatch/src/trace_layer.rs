@@ -214,8 +214,9 @@ impl Traced {
     fn tell(&self, fault: Fault) {
         if self.scope == Scope::Attempt {
             let kind = fault.kind();
+            // Not as its parent: where nobody wants this span, the event is one of the span around it.
+            let _entered = self.span.enter();
             tracing::warn!(
-                parent: &self.span,
                 bedrock.target = %self.target,
                 exception = kind.exception(),
                 fault = kind.as_str(),

@@ -126,7 +126,7 @@ impl Handler {
             Ok(mut answer) => {
                 log.set_answer(Answer::of(answer.status(), answer.headers()));
                 answer.on_completion(move |completion| log.finish(completion));
-                reply::answer(answer)
+                reply::answer(answer, &span)
             }
             Err(refusal) => {
                 let response = match refusal {

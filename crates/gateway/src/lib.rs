@@ -44,6 +44,7 @@ mod gateway;
 mod handle;
 mod handler;
 mod identity;
+mod in_span;
 mod reply;
 mod request_id;
 mod route;

@@ -6,19 +6,21 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use tower_bedrock_core::{Fault, FaultKind};
+use tracing::Span;
 
 use crate::{
+    in_span::InSpan,
     upstream::{Answer, Cause, RawBody, RawResponse, UpstreamError},
     wire_error::{WireError, in_seconds},
 };
 
 /// An answer of Bedrock's.
-pub(crate) fn answer(response: RawResponse) -> Response {
+pub(crate) fn answer(response: RawResponse, span: &Span) -> Response {
     let (status, headers, body) = response.into_parts();
     let body = match body {
         RawBody::Whole(bytes) => Body::from(bytes),
         RawBody::Rest(rest) => Body::new(rest),
-        RawBody::Events(events) => Body::new(events),
+        RawBody::Events(events) => Body::new(InSpan::new(events, span.clone())),
     };
     with_head(status, headers, body)
 }
