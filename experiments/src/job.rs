@@ -24,13 +24,16 @@ pub struct Job {
 /// Who is compared: a client, whole with its policies. It answers that the job is done, or why not.
 pub type Subject = BoxCloneService<Job, (), FaultKind>;
 
+/// Simulated tokens a byte of prose, by the simulator's own documentation.
+const PROSE: f64 = 0.228;
+
 /// What is asked for in most experiments: prompts of 200 to 2,000 tokens, three of five in prose, the rest
 /// in code and JSON; at most 1,000 tokens out, of which 50 to 600 are used.
 #[must_use]
 pub fn draw(rng: &mut impl Rng) -> Job {
     // Simulated tokens a byte, by the simulator's own documentation.
     let (class, density) = match rng.random_range(0..5) {
-        0..3 => (ContentClass::Prose, 0.228),
+        0..3 => (ContentClass::Prose, PROSE),
         3 => (ContentClass::Code, 0.331),
         _ => (ContentClass::Json, 0.371),
     };
@@ -48,6 +51,16 @@ pub fn draw(rng: &mut impl Rng) -> Job {
 pub const MEAN_COST: f64 = 1_100.0 + 325.0 * 5.0;
 
 impl Job {
+    /// The same, in prose: as many tokens, in more bytes or as many.
+    #[must_use]
+    pub fn in_prose(self) -> Self {
+        Self {
+            class: ContentClass::Prose,
+            bytes: (self.input().tokens(1.0) as f64 / PROSE).round() as u64,
+            ..self
+        }
+    }
+
     /// What the service makes of the text.
     #[must_use]
     pub fn input(&self) -> Input {

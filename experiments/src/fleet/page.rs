@@ -24,6 +24,10 @@ pub(super) fn of(measured: &Measured, seed: u64) -> Report {
             table(spread(Spread::Half)),
         ),
     ];
+    tables.push((
+        "Prompts in prose, code and JSON, which a client cannot tell apart".into(),
+        table(measured.mixed.iter()),
+    ));
     if !measured.events.is_empty() {
         tables.push((
             "Eight processes, and what befalls them in minute 4: the quota used, minute by minute"
@@ -109,6 +113,7 @@ fn events(runs: &[Run]) -> Table {
 
 fn goals(measured: &Measured) -> Table {
     let mut table = Table::new([
+        "work",
         "processes",
         "level: 98%",
         "98% of one process's level",
@@ -116,11 +121,11 @@ fn goals(measured: &Measured) -> Table {
         "round trips a call: 0.02",
     ]);
     let one = alone(measured).map_or(1.0, |run| run.level);
-    let ours = (measured.steady.iter())
-        .filter(|run| run.case.who == Who::Fleet && run.case.spread == Spread::Even);
+    let ours = (measured.steady.iter()).filter(|run| run.case.who == Who::Fleet);
     for run in ours {
         let trips = run.round_trips_per_call.unwrap_or(f64::INFINITY);
         table.row([
+            run.case.spread.name().to_owned(),
             run.case.processes.to_string(),
             verdict(run.level >= 0.98).to_owned(),
             verdict(run.level >= 0.98 * one).to_owned(),
@@ -181,10 +186,19 @@ fn findings(measured: &Measured) -> String {
     format!(
         "\
 - **A fleet uses the quota wherever the work is.** With 2 / 4 / 8 / 16 processes the level is {even_level} where all
-  are busy, and {half_level} where half of them are. One process that has the whole limit reaches {one_level} with this
-  load: what sharing costs is the difference to that. Calls cost {even} and {half} of the quota in the end, and {one} where one
+  are busy, and {half_level} where half of them are. One process that has the whole limit reaches {one_level}: what
+  sharing costs is the difference to that. What one process leaves is the quarter of a second that calls may be on their
+  way longer than others (`delay_variation`, 0.4%), and what waits to leave the window with the last of the half second
+  that it came in (0.4%). Where half of the processes have next to nothing to do, each of those holds something for
+  what it may need next. Calls cost {even} and {half} of the quota in the end, and {one} where one
   process has it: what is reserved for calls under way and not needed is nobody's until they end. With a fixed part each
   they cost {fixed_even} and {fixed_half}: what an idle process has, nobody else gets.
+- **Not to know what prompts weigh costs more than to share.** Of prose, code and JSON mixed, only whose sizes are
+  known, one process reaches {one_mixed}, and a fleet {mixed}: a prompt is reckoned with as if it were of the densest
+  kind until its call has ended, and the five hundred calls or so that are under way at a time hold what they do not
+  weigh. The estimate is to be too low for one call in a hundred at the most (`estimate_quantile`), for what is
+  estimated too low can go beyond the limit. Where prompts of several kinds go to one model, an estimate of one's own
+  that tells them apart uses what this one leaves.
 - **Without a store the quota is found by throttles.** Processes that each know the whole limit and learn from 429s use
   {alone} of it, and pay {alone_throttles} 429s an answer for that.
 - **A fleet asks the store about once for a hundred calls of each process.** The fewer calls a process makes, the dearer
@@ -196,6 +210,11 @@ fn findings(measured: &Measured) -> String {
   renewal, and until then fill their shares. Reserve enough, or reckon with a few 429s after a burst.
 - Where a goal is missed, the last table says so.
 ",
+        one_mixed = measured.mixed.first().map(level).unwrap_or_default(),
+        mixed = (measured.mixed.iter().skip(1))
+            .map(level)
+            .collect::<Vec<_>>()
+            .join(" / "),
         even_level = row(Who::Fleet, Spread::Even, &level),
         half_level = row(Who::Fleet, Spread::Half, &level),
         one_level = one(&level),
@@ -207,6 +226,15 @@ fn findings(measured: &Measured) -> String {
         alone = row(Who::Alone, Spread::Even, &used),
         alone_throttles = row(Who::Alone, Spread::Even, &throttles),
     )
+}
+
+impl Spread {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Even => "for all",
+            Self::Half => "for half of them",
+        }
+    }
 }
 
 impl Event {
@@ -225,8 +253,8 @@ const SETUP: &str = "\
 A quota of six million tokens a minute, which the service counts over any 60 seconds, and 2 to 16 processes of one
 account. Twelve hundred workers, each of which makes its next call as soon as its last one is over, could use more
 than it. They are spread evenly over all processes, or over half of them, while the others have four workers
-each. Prompts have 200 to 2,000 tokens; of 1,000 that may come out, 50 to 600 do, and count once, so that no call costs
-more than was reserved for it.
+each. Prompts have 200 to 2,000 tokens, and are prose, so that their sizes tell how many; of 1,000 that may come out, 50
+to 600 do, and count once, so that no call costs more than was reserved for it.
 
 Each process has a stack and a clock of its own, which began up to 5 s after the first's. The level is what the service
 counts as used in the last 60 seconds, on average from minute 3 on: what calls have cost that have ended, and what is
