@@ -279,10 +279,14 @@ impl<K: Clone + Eq + Hash> QuotaMetrics<K> {
     /// The store through which processes share a quota does not answer any more, or does again.
     pub fn store_lost(&self, key: &K, lost: bool) {
         let quota = self.quota(key);
-        let gauge = quota
-            .store_lost
-            .get_or_init(|| register_gauge(table::QUOTA_STORE_LOST, quota.labels.clone()));
-        gauge.set(if lost { 1.0 } else { 0.0 });
+        if lost {
+            let gauge = quota
+                .store_lost
+                .get_or_init(|| register_gauge(table::QUOTA_STORE_LOST, quota.labels.clone()));
+            gauge.set(1.0);
+        } else if let Some(gauge) = quota.store_lost.get() {
+            gauge.set(0.0);
+        }
     }
 
     /// How a quota stands now.

@@ -47,6 +47,12 @@ pub trait Observe: Send + Sync + 'static {
         let _ = key;
     }
 
+    /// Only of a fleet: the store has answered for the first time since this limiter knows of the quota. Where the
+    /// limiter whose place it takes had lost the store, that is over.
+    fn store_found(&self, key: &QuotaKey) {
+        let _ = key;
+    }
+
     /// Only of a fleet: the store answers again, after this process has kept to its safe share for so long.
     fn store_back(&self, key: &QuotaKey, after: Duration) {
         let _ = (key, after);

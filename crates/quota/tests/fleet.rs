@@ -739,3 +739,53 @@ async fn what_was_used_counts_a_little_longer_in_a_fleet_too() {
         worker.abort();
     }
 }
+
+/// Keeps what it is told of the store.
+struct Told(Arc<Mutex<Vec<&'static str>>>);
+
+impl Observe for Told {
+    fn store_found(&self, _: &QuotaKey) {
+        self.0.lock().unwrap().push("found");
+    }
+
+    fn store_lost(&self, _: &QuotaKey) {
+        self.0.lock().unwrap().push("lost");
+    }
+
+    fn store_back(&self, _: &QuotaKey, _: Duration) {
+        self.0.lock().unwrap().push("back");
+    }
+}
+
+/// As where a program is given another configuration while its store is down.
+#[tokio::test(start_paused = true)]
+async fn what_one_limiter_lost_the_one_in_its_place_finds() {
+    let cut = Arc::new(AtomicBool::new(false));
+    let link = Link {
+        store: MemoryStore::new(),
+        cut: Arc::clone(&cut),
+        refused: Arc::default(),
+        asked: Arc::default(),
+    };
+    let (fleet, worker) = Fleet::builder(link).id(1 << 64).build().unwrap();
+    let worker = tokio::spawn(worker.run());
+    let told = Arc::default();
+    let limiter = || {
+        let table = LimitTable::new().with(QuotaPattern::any(), limits(LIMIT));
+        let limiter = Limiter::builder().limits(table).fleet(fleet.clone());
+        limiter.observe(Told(Arc::clone(&told))).build().unwrap()
+    };
+    let service = Service::default();
+    let first = limiter();
+    call(&first, 100, 0, &service).await.unwrap();
+    cut.store(true, Relaxed);
+    sleep(Duration::from_secs(50)).await;
+    assert_eq!(*told.lock().unwrap(), ["found", "lost"]);
+
+    drop(first);
+    let second = limiter();
+    cut.store(false, Relaxed);
+    call(&second, 100, 0, &service).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), ["found", "lost", "found"]);
+    worker.abort();
+}

@@ -318,6 +318,10 @@ fn a_store_that_is_lost_is_seen_until_it_is_back() {
     assert_eq!(lost(), 1.0);
     metrics.store_back(&key, Duration::from_secs(1));
     assert_eq!(lost(), 0.0);
+    // Nor does one limiter tell of what another had lost.
+    metrics.store_lost(&key);
+    metrics.store_found(&key);
+    assert_eq!(lost(), 0.0);
     // Nobody tells of a quota that is forgotten meanwhile.
     let known = Limiter::builder().build().unwrap();
     let demand = Demand::new(1);

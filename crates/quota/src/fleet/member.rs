@@ -18,6 +18,8 @@ pub(crate) struct Member {
     answered: Option<Time>,
     /// When the lease runs out that is held, by this process's own clock.
     expires: Time,
+    /// Whether it has ever been answered.
+    found: bool,
     /// Since when it has kept to its safe share.
     lost: Option<Time>,
     /// Whether it has left, having had no use for anything.
@@ -56,6 +58,8 @@ pub(crate) struct Sent {
 /// What whoever observes is to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
+    /// It has been answered for the first time.
+    Found,
     Lost,
     /// After so many nanoseconds.
     Back(u64),
@@ -76,6 +80,7 @@ impl Member {
             known: 0,
             answered: None,
             expires: now.plus(settings.patience()),
+            found: false,
             lost: None,
             away: false,
             pace: Pace {
@@ -230,7 +235,10 @@ impl Member {
         settings: &Settings,
     ) -> Option<Change> {
         self.pace.failures = 0;
-        let change = self.lost.take().map(|since| Change::Back(now.since(since)));
+        let found = (!self.found).then_some(Change::Found);
+        self.found = true;
+        let back = self.lost.take().map(|since| Change::Back(now.since(since)));
+        let change = back.or(found);
         self.known = answer.members;
         if self.away {
             self.known = 0;

@@ -290,6 +290,7 @@ impl Worker {
 
     fn tell(&mut self, key: &Key, change: Change, error: Option<StoreError>) {
         match change {
+            Change::Found => key.tell(|observe, name| observe.store_found(name)),
             Change::Lost => {
                 self.lost += 1;
                 if self.lost == 1 {

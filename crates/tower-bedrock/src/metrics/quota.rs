@@ -120,6 +120,10 @@ impl Observe for QuotaMetrics {
         self.handles.store_lost(key, true);
     }
 
+    fn store_found(&self, key: &QuotaKey) {
+        self.handles.store_lost(key, false);
+    }
+
     fn store_back(&self, key: &QuotaKey, _: Duration) {
         self.handles.store_lost(key, false);
     }
