@@ -385,6 +385,7 @@ async fn every_series_that_an_alarm_watches_is_sent() {
         let helped = helped.layer(leaf);
         helped.oneshot(call(Some(trouble))).await.unwrap();
     }
+    metrics.store_lost(&QuotaKey::of(&target()));
     metrics.look(&limiter);
 
     let sent = Sent::default();

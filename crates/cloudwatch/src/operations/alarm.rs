@@ -162,7 +162,9 @@ impl Operations {
         for kind in AlarmKind::ALL {
             for target in &self.targets {
                 let subject = match kind {
-                    AlarmKind::QuotaNearlyUsed => Subject::quota(target),
+                    AlarmKind::QuotaNearlyUsed | AlarmKind::QuotaStoreLost => {
+                        Subject::quota(target)
+                    }
                     _ => Subject::target(target),
                 };
                 let alarm = self.alarm(kind, &subject);

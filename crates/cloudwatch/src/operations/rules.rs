@@ -25,6 +25,9 @@ pub enum AlarmKind {
     ThrottledRepeatedly,
     /// More than so many percent of a limit used, for three minutes of five; 80 unless set.
     QuotaNearlyUsed,
+    /// The store does not answer through which processes share a quota, for three minutes of five. The threshold, 1
+    /// unless set, is the gauge's number.
+    QuotaStoreLost,
     /// Less than so many percent of requests answered, of at least twenty in ten minutes, the caller's
     /// mistakes aside; 95 unless set.
     SuccessLow,
@@ -99,10 +102,11 @@ const fn of_fault(id: &'static str, metric: Metric, fault: FaultKind) -> Input {
 
 impl AlarmKind {
     /// Every alarm.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Throttled,
         Self::ThrottledRepeatedly,
         Self::QuotaNearlyUsed,
+        Self::QuotaStoreLost,
         Self::SuccessLow,
         Self::UnavailableSpike,
         Self::BreakerOpen,
@@ -117,6 +121,7 @@ impl AlarmKind {
             Self::Throttled => "throttled",
             Self::ThrottledRepeatedly => "throttled-repeatedly",
             Self::QuotaNearlyUsed => "quota-nearly-used",
+            Self::QuotaStoreLost => "quota-store-lost",
             Self::SuccessLow => "success-low",
             Self::UnavailableSpike => "unavailable-spike",
             Self::BreakerOpen => "breaker-open",
@@ -136,6 +141,7 @@ impl AlarmKind {
             Self::Throttled => &THROTTLED,
             Self::ThrottledRepeatedly => &THROTTLED_REPEATEDLY,
             Self::QuotaNearlyUsed => &QUOTA_NEARLY_USED,
+            Self::QuotaStoreLost => &QUOTA_STORE_LOST,
             Self::SuccessLow => &SUCCESS_LOW,
             Self::UnavailableSpike => &UNAVAILABLE_SPIKE,
             Self::BreakerOpen => &BREAKER_OPEN,
@@ -221,6 +227,27 @@ const QUOTA_NEARLY_USED: Rule = Rule {
     evaluation_periods: 5,
     datapoints: 3,
     promql: "max by (ModelId, Region, Route) (QuotaUtilization{Limit=\"tokens_per_minute\"}) > {threshold}",
+    promql_for: "3m",
+};
+
+const QUOTA_STORE_LOST: Rule = Rule {
+    title: "Quota store lost",
+    severity: Severity::Warning,
+    meaning: "The Redis or Valkey through which processes share the quota does not answer one of them at least: it keeps to a safe share, so the quota is used less than it could be.",
+    what_to_do: "Calls go on, and nobody goes beyond the quota for it. See whether the store runs and can be reached from the process that warns of it in its log, whether its password has changed, and whether it has memory left. Once it answers, shares are as before within a minute or two.",
+    inputs: &[Input {
+        id: "lost",
+        metric: table::QUOTA_STORE_LOST,
+        stat: "Maximum",
+        label: None,
+    }],
+    expression: "lost",
+    comparison: Comparison::AtLeast,
+    threshold: 1.0,
+    period: 60,
+    evaluation_periods: 5,
+    datapoints: 3,
+    promql: "max by (ModelId, Region, Route) (QuotaStoreLost) >= {threshold}",
     promql_for: "3m",
 };
 

@@ -136,6 +136,7 @@ fn targets_that_share_a_quota_share_its_alarm() {
     let count = |kind| alarms.iter().filter(|alarm| alarm.kind() == kind).count();
     assert_eq!(count(AlarmKind::Throttled), 3);
     assert_eq!(count(AlarmKind::QuotaNearlyUsed), 2);
+    assert_eq!(count(AlarmKind::QuotaStoreLost), 2);
 }
 
 #[test]
@@ -242,7 +243,6 @@ fn queries_name_what_there_is() {
             "QuotaTokensReserved",
             "QuotaRefusals",
             "QuotaThrottles",
-            "QuotaStoreLost",
             "QuotaEstimateError",
         ];
         assert!(

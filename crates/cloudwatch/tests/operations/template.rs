@@ -76,7 +76,7 @@ fn a_template_makes_the_topics_that_were_not_named() {
             .any(|r| r["Properties"]["AlarmActions"][0] == arn)
     );
     let count = |kind: &str| all.values().filter(|r| r["Type"] == kind).count();
-    assert_eq!(count("AWS::CloudWatch::Alarm"), 16);
+    assert_eq!(count("AWS::CloudWatch::Alarm"), 18);
     assert_eq!(count("AWS::CloudWatch::Dashboard"), 1);
     assert_eq!(count("AWS::IAM::ManagedPolicy"), 1);
     assert!(count("AWS::Logs::QueryDefinition") >= 3);
@@ -101,7 +101,7 @@ fn further_targets_leave_alarms_under_their_logical_ids() {
         .target(target("us-west-2", "amazon.nova-lite-v1:0"))
         .target(target("us-east-1", PROFILE));
     let three = ids(reordered);
-    assert_eq!((two.len(), three.len()), (16, 24));
+    assert_eq!((two.len(), three.len()), (18, 27));
     assert!(two.is_subset(&three));
     for (id, _) in three {
         assert!(id.len() <= 255 && id.chars().all(|c| c.is_ascii_alphanumeric()));
