@@ -34,7 +34,7 @@
 //! # What is kept of a stream
 //!
 //! All its events, once the last has come; see [`EventStream`](crate::EventStream)'s implementation of
-//! [`Cacheable`](crate::Cacheable). Nothing of one that breaks off, or that nobody reads to its end.
+//! [`Cacheable`]. Nothing of one that breaks off, or that nobody reads to its end.
 
 use tower_bedrock_cache::{Builder, CacheLayer, Key};
 use tower_bedrock_core::{Cacheable, Invocation};
