@@ -53,11 +53,25 @@ class Queues:
         attributes = self.sqs.get_queue_attributes(QueueUrl=url or self.url, AttributeNames=names)["Attributes"]
         return tuple(int(attributes[name]) for name in names)
 
-    def leased_until(self):
-        """When the lease of the only message ends, as moto keeps it."""
+    def messages(self):
+        """What moto keeps of its messages, whether they can be received or not."""
         account, name = self.url.split("/")[-2:]
-        [message] = sqs_backends[account]["us-east-1"].queues[name]._messages
+        return sqs_backends[account]["us-east-1"].queues[name]._messages
+
+    def leased_until(self):
+        """When the lease of the only message ends."""
+        [message] = self.messages()
         return message.visible_at
+
+    def receives(self):
+        """How often the only message was received."""
+        return sum(message.approximate_receive_count for message in self.messages())
+
+    def failed_attempts(self):
+        """Of the only message, as workers tell one another. Two while one takes the place of the other."""
+        attributes = [message.message_attributes for message in self.messages()]
+        told = [int(of["FailedAttempts"]["StringValue"]) for of in attributes if "FailedAttempts" in of]
+        return told[0] if len(attributes) == 1 and told else 0
 
     def failed(self):
         answer = self.sqs.receive_message(
@@ -87,7 +101,7 @@ class Worker:
 
 
 @contextmanager
-def working(moto, queues, poll=0, visibility=30, max_attempts=2, stuck=False, send=()):
+def working(moto, queues, poll=0, visibility=30, max_attempts=2, max_receives=20, stuck=False, send=()):
     # A long poll goes on at moto when its client is gone, and takes what comes.
     program = os.environ.get("QUEUE_CLIENT")
     if not program:
@@ -108,6 +122,7 @@ def working(moto, queues, poll=0, visibility=30, max_attempts=2, stuck=False, se
         "poll": poll,
         "visibility": visibility,
         "max_attempts": max_attempts,
+        "max_receives": max_receives,
         "stuck": stuck,
         "send": list(send),
     }
@@ -161,6 +176,55 @@ def test_what_is_no_message_s_fault_is_no_attempt(moto, sqs):
         assert worker.answers(1) == [("a", "LATER")]
         assert worker.stop() == {"answered": 1, "set_aside": 0, "given_back": 2}
     assert queues.counts() == (0, 0)
+
+
+def test_what_only_waits_is_never_given_up(moto, sqs):
+    queues = Queues(sqs, "waiting")
+    send = [{"key": "a", "body": "later 3"}]
+    for _ in range(3):
+        # Deployed anew.
+        with working(moto, queues, max_receives=2, stuck=True, send=send) as worker:
+            eventually(lambda: queues.counts() == (0, 1))
+            assert worker.stop() == {"answered": 0, "set_aside": 0, "given_back": 1}
+        send = []
+    # Throttled.
+    with working(moto, queues, max_attempts=1, max_receives=2) as worker:
+        assert worker.answers(1) == [("a", "LATER 3")]
+        assert worker.stop() == {"answered": 1, "set_aside": 0, "given_back": 3}
+    assert queues.counts() == (0, 0)
+
+
+def test_workers_count_attempts_together(moto, sqs):
+    queues = Queues(sqs, "together")
+    team = {"Team": {"DataType": "String", "StringValue": "billing"}}
+    sqs.send_message(QueueUrl=queues.url, MessageBody="model_error", MessageAttributes=team)
+    for number in (1, 2):
+        with working(moto, queues, max_attempts=3) as worker:
+            eventually(lambda: queues.failed_attempts() >= number)
+            # The next one knows nothing but what the message says.
+            worker.process.kill()
+    failed = {}
+    with working(moto, queues, max_attempts=3):
+        eventually(lambda: failed.update(queues.failed()) or failed)
+    model_error = failed["model_error"]
+    assert model_error.pop("IdempotencyKey")
+    assert model_error == {"Exception": "ModelErrorException", "Attempts": "3", "Team": "billing"}
+
+
+def test_a_message_whose_worker_is_killed_each_time_is_set_aside(moto, sqs):
+    queues = Queues(sqs, "deadly")
+    send = [{"key": "a", "body": "work"}]
+    for number in (1, 2, 3):
+        with working(moto, queues, visibility=1, max_receives=3, stuck=True, send=send) as worker:
+            eventually(lambda: queues.receives() >= number)
+            worker.process.kill()
+        send = []
+    with working(moto, queues, max_receives=3, stuck=True):
+        eventually(lambda: queues.counts() == (0, 0))
+    failed = queues.failed()
+    # It would be more on a machine so slow that a lease ran out before its holder was killed.
+    assert int(failed["work"].pop("Attempts")) >= 3
+    assert failed == {"work": {"IdempotencyKey": "a", "Exception": "abandoned"}}
 
 
 def test_a_fifo_queue_keeps_the_order_of_each_group(moto, sqs):

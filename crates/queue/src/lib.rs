@@ -57,8 +57,8 @@
 //!
 //! A message that cannot be read, or that Bedrock refuses as invalid, is set aside at once; one that fails in
 //! other ways of its own, or takes its process down, after `max_attempts`. It keeps the name of its exception.
-//! Those behind it go on meanwhile. (At SQS a message that takes its process down is ended by the queue's redrive
-//! policy: see `SqsQueue`.) What is not its doing (throttles, outages, missing rights) never counts: see
+//! Those behind it go on meanwhile. (At SQS one that takes its process down is set aside after more receipts than
+//! that, and on a FIFO queue by a redrive policy: see `SqsQueue`.) What is not its doing (throttles, outages, missing rights) never counts: see
 //! [`Verdict`].
 //!
 //! # Queues

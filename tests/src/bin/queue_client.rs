@@ -1,9 +1,9 @@
 //! What the real-client tests have the queue crate do: work at an SQS queue until the standard input ends.
 //!
 //! The first line of the input says at which: `{"queue", "dead_letters", "poll", "visibility", "max_attempts",
-//! "stuck", "send": [{"key", "body", "group"}]}`, with seconds for times. A body is answered with itself in capitals,
+//! "max_receives", "stuck", "send": [{"key", "body", "group"}]}`, with seconds for times. A body is answered with itself in capitals,
 //! after so many milliseconds where it begins with their number, unless it is the name of a fault; `later` is throttled
-//! twice before it is answered. One that is `stuck` answers none. Each answer is a line of the output.
+//! twice before it is answered, and `later 5` five times. One that is `stuck` answers none. Each answer is a line of the output.
 
 use std::{
     io::{BufRead, Write, stdin, stdout},
@@ -27,6 +27,7 @@ struct Job {
     poll: u64,
     visibility: u64,
     max_attempts: u32,
+    max_receives: u32,
     stuck: bool,
     #[serde(default)]
     send: Vec<Work>,
@@ -63,8 +64,9 @@ async fn main() -> Result<()> {
 
     let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let client = aws_sdk_sqs::Client::new(&config);
-    let queue =
-        SqsQueue::new(client, job.queue, job.dead_letters).with_poll(Duration::from_secs(job.poll));
+    let queue = SqsQueue::new(client, job.queue, job.dead_letters)
+        .with_poll(Duration::from_secs(job.poll))
+        .with_max_receives(job.max_receives);
     for Work { key, body, group } in job.send {
         let message = Message::new(key, body);
         let message = match group {
@@ -109,12 +111,12 @@ async fn main() -> Result<()> {
 
 async fn answer(call: Invocation<String>) -> Result<Answer<String>, BoxError> {
     let prompt = call.into_input();
-    let first = prompt.split(' ').next().unwrap_or_default();
+    let (first, second) = prompt.split_once(' ').unwrap_or((&prompt, "2"));
     if let Ok(millis) = first.parse() {
         sleep(Duration::from_millis(millis)).await;
     }
     static TIMES_LATER: AtomicU32 = AtomicU32::new(0);
-    if prompt == "later" && TIMES_LATER.fetch_add(1, Ordering::Relaxed) < 2 {
+    if first == "later" && TIMES_LATER.fetch_add(1, Ordering::Relaxed) < second.parse()? {
         return Err(Fault::new(FaultKind::Throttled).into());
     }
     match FaultKind::ALL.iter().find(|kind| kind.as_str() == prompt) {

@@ -1,0 +1,172 @@
+//! The calls to SQS, and what this process remembers.
+
+use aws_sdk_sqs::{
+    Client,
+    types::{Message as SqsMessage, MessageSystemAttributeName as Attribute},
+};
+use quick_cache::sync::Cache;
+use tokio::time::{Duration, Instant};
+
+use super::{
+    SqsError, SqsReceipt,
+    attributes::{self, Attributes, FAILED, KEY},
+    is_fifo, secs,
+};
+use crate::{Delivery, Message};
+
+pub(super) struct Shared {
+    pub(super) client: Client,
+    pub(super) url: String,
+    pub(super) dead_letter_url: String,
+    /// Attempts that failed here, by message, where they could not be told to SQS. Bounded; a forgotten one begins anew.
+    failed: Cache<String, u32>,
+}
+
+/// Messages whose failed attempts are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// The longest delay that SQS takes of a message that is sent.
+const MAX_DELAY: Duration = Duration::from_secs(900);
+
+impl Shared {
+    pub(super) fn new(client: Client, url: String, dead_letter_url: String) -> Self {
+        Self {
+            client,
+            url,
+            dead_letter_url,
+            failed: Cache::new(REMEMBERED),
+        }
+    }
+
+    pub(super) async fn send(
+        &self,
+        url: &str,
+        message: &Message,
+        deduplication_id: &str,
+        attributes: Attributes,
+        delay: Option<Duration>,
+    ) -> Result<(), SqsError> {
+        let body = String::from_utf8(message.body().to_vec())
+            .map_err(|_| SqsError::not_sent("its body is not UTF-8"))?;
+        let mut request = self
+            .client
+            .send_message()
+            .queue_url(url)
+            .message_body(body)
+            .set_delay_seconds(delay.map(secs))
+            .set_message_attributes(Some(attributes));
+        if is_fifo(url) {
+            request = request
+                .message_deduplication_id(deduplication_id)
+                .message_group_id(message.group().unwrap_or(message.key()));
+        } else if let Some(group) = message.group() {
+            // A standard queue takes it for fairness.
+            request = request.message_group_id(group);
+        }
+        request.send().await.map_err(SqsError::refused)?;
+        Ok(())
+    }
+
+    /// Puts a message that is the same but for its receipts, and knows how many attempts have failed, in place of one
+    /// that was received.
+    ///
+    /// A process that dies in between leaves both.
+    pub(super) async fn send_anew(
+        &self,
+        receipt: &SqsReceipt,
+        failed: u32,
+        after: Duration,
+    ) -> Result<(), SqsError> {
+        let message = &receipt.message;
+        let failed = failed.to_string();
+        let own = [(KEY, message.key()), (FAILED, &failed)];
+        if !attributes::have_room(&receipt.attributes, own.len()) {
+            return Err(SqsError::not_sent("it has too many attributes of its own"));
+        }
+        let attributes = attributes::with_own(&receipt.attributes, own);
+        let attributes = attributes.map_err(SqsError::not_sent)?;
+        let delay = Some(after.min(MAX_DELAY));
+        self.send(&self.url, message, &receipt.id, attributes, delay)
+            .await?;
+        self.delete(receipt).await
+    }
+
+    pub(super) async fn delete(&self, receipt: &SqsReceipt) -> Result<(), SqsError> {
+        self.client
+            .delete_message()
+            .queue_url(&self.url)
+            .receipt_handle(&receipt.handle)
+            .send()
+            .await
+            .map_err(|error| SqsError::new("a message cannot be deleted", error))?;
+        self.failed.remove(&receipt.id);
+        Ok(())
+    }
+
+    pub(super) async fn change_visibility(
+        &self,
+        receipt: &SqsReceipt,
+        visibility: i32,
+    ) -> Result<(), SqsError> {
+        self.client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(&receipt.handle)
+            .visibility_timeout(visibility)
+            .send()
+            .await
+            .map_err(|error| SqsError::new("a lease cannot be changed", error))?;
+        Ok(())
+    }
+
+    /// Remembers that so many attempts have failed.
+    pub(super) fn remember(&self, receipt: &SqsReceipt, failed: u32) {
+        self.failed.insert(receipt.id.clone(), failed);
+    }
+
+    /// `None` for what is no message: without a body to work at, or a handle to settle it by.
+    pub(super) fn delivery(
+        &self,
+        message: SqsMessage,
+        max_receives: u32,
+    ) -> Option<Delivery<SqsReceipt>> {
+        let (handle, id) = (message.receipt_handle?, message.message_id?);
+        let attributes = message.message_attributes.unwrap_or_default();
+        let system = message.attributes.unwrap_or_default();
+        let key = attributes::text(&attributes, KEY)
+            .or_else(|| {
+                let id = system.get(&Attribute::MessageDeduplicationId);
+                id.map(String::as_str)
+            })
+            .unwrap_or(&id);
+        let mut received = Message::new(key, message.body?);
+        if let Some(group) = system.get(&Attribute::MessageGroupId) {
+            received = received.with_group(group);
+        }
+        let number = |text: &str| text.parse::<u32>().ok();
+        let receives = system.get(&Attribute::ApproximateReceiveCount);
+        let receives = receives.and_then(|count| number(count)).unwrap_or(1);
+        let told = attributes::text(&attributes, FAILED).and_then(number);
+        let remembered = self.failed.get(&id);
+        let failed = told.unwrap_or(0).max(remembered.unwrap_or(0));
+        let attempts = if receives > max_receives {
+            // Nobody was left to say what became of them.
+            failed.saturating_add(receives)
+        } else {
+            failed.saturating_add(1)
+        };
+        Some(Delivery {
+            message: received.clone(),
+            receipt: SqsReceipt {
+                handle,
+                id,
+                message: received,
+                attributes,
+                failed,
+                receives,
+                received: Instant::now(),
+            },
+            attempts,
+        })
+    }
+}
