@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
+    cell::Cell,
     env,
     io::{BufRead, BufReader},
     path::Path,
@@ -20,6 +21,10 @@ const WORK_AT: &str = "TOWER_BEDROCK_QUEUE_WORK_AT";
 const MESSAGES: usize = 10_000;
 const KILLS: usize = 100;
 const CONCURRENCY: usize = 32;
+/// Set where the worker is to be killed: its first call is never answered, nor is any after so many. So it is always
+/// amid its work when it is killed, however late that comes, and leaves some to the others.
+const MOST_CALLS: &str = "TOWER_BEDROCK_QUEUE_MOST_CALLS";
+const CALLS: usize = 90;
 
 /// Each call is told on the standard output before it is answered.
 async fn work(path: &Path) {
@@ -32,9 +37,17 @@ async fn work(path: &Path) {
         },
         |answer: Answer<String>| Ok(answer.into_output().into()),
     );
-    let service = tower::service_fn(|call: Invocation<String>| async move {
+    let most: Option<usize> = env::var(MOST_CALLS)
+        .ok()
+        .map(|calls| calls.parse().unwrap());
+    let made = Cell::new(0);
+    let service = tower::service_fn(|call: Invocation<String>| async {
         let prompt = call.into_input();
         println!("called {prompt}");
+        let number = made.replace(made.get() + 1);
+        if most.is_some_and(|most| number == 0 || number >= most) {
+            std::future::pending::<()>().await;
+        }
         tokio::task::yield_now().await;
         Ok::<_, BoxError>(Answer::new(prompt.to_uppercase()))
     });
@@ -48,17 +61,17 @@ async fn work(path: &Path) {
     worker.run_until(queue.drained()).await;
 }
 
-fn worker(path: &Path) -> Child {
-    Command::new(env::current_exe().unwrap())
+fn worker(path: &Path) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
         .args([
             "--exact",
             "each_of_ten_thousand_is_answered_once",
             "--nocapture",
         ])
         .env(WORK_AT, path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::piped());
+    command
 }
 
 /// The calls that a worker tells of, until so many or its end.
@@ -92,13 +105,18 @@ fn each_of_ten_thousand_is_answered_once() {
     let mut random = StdRng::seed_from_u64(7);
     let mut called = 0;
     for _ in 0..KILLS {
-        let mut worker = worker(&path);
-        called += calls(&mut worker, random.random_range(1..180));
+        let mut command = worker(&path);
+        let mut worker = command.env(MOST_CALLS, CALLS.to_string()).spawn().unwrap();
+        let wanted = random.random_range(1..CALLS);
+        let made = calls(&mut worker, wanted);
+        assert_eq!(made, wanted, "it has ended by itself");
+        assert!(worker.try_wait().unwrap().is_none());
+        called += made;
         // SIGKILL, where there is such a thing.
         worker.kill().unwrap();
         worker.wait().unwrap();
     }
-    let mut last = worker(&path);
+    let mut last = worker(&path).spawn().unwrap();
     called += calls(&mut last, usize::MAX);
     assert!(last.wait().unwrap().success());
 
