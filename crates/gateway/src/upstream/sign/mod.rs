@@ -1,5 +1,7 @@
 //! Who the gateway is to Bedrock.
 
+mod v4;
+
 use std::{borrow::Cow, fmt, time::SystemTime};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
@@ -11,6 +13,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, header::AUTHORIZATION};
 use tower_bedrock_core::{BoxError, FaultKind, Region};
 
+use self::v4::Keys;
 use super::{UpstreamError, credentials::CachedCredentials};
 
 /// SigV4's name for Bedrock.
@@ -25,7 +28,7 @@ pub struct Signer(Kind);
 enum Kind {
     Nobody,
     Bearer(HeaderValue),
-    SigV4(CachedCredentials),
+    SigV4(CachedCredentials, Keys),
 }
 
 /// A bearer token with characters that no header may have.
@@ -55,7 +58,10 @@ impl Signer {
     /// Requests are signed with SigV4. What the provider gives is kept until shortly before it expires.
     #[must_use]
     pub fn sigv4(provider: SharedCredentialsProvider) -> Self {
-        Self(Kind::SigV4(CachedCredentials::new(provider)))
+        Self(Kind::SigV4(
+            CachedCredentials::new(provider),
+            Keys::default(),
+        ))
     }
 
     /// Whether requests could be signed now.
@@ -66,7 +72,7 @@ impl Signer {
     pub async fn check(&self) -> Result<(), BoxError> {
         match &self.0 {
             Kind::Nobody | Kind::Bearer(_) => Ok(()),
-            Kind::SigV4(credentials) => Ok(credentials.get().await.map(drop)?),
+            Kind::SigV4(credentials, _) => Ok(credentials.get().await.map(drop)?),
         }
     }
 
@@ -82,12 +88,18 @@ impl Signer {
                 request.headers_mut().insert(AUTHORIZATION, token.clone());
                 Ok(())
             }
-            Kind::SigV4(credentials) => {
+            Kind::SigV4(credentials, keys) => {
                 let credentials = credentials.get().await.map_err(|error| {
                     let what = "the gateway has no AWS credentials";
                     UpstreamError::no_answer(what, error, FaultKind::Unavailable)
                 })?;
-                sign_v4(request, region, credentials, SystemTime::now()).map_err(|error| {
+                let now = SystemTime::now();
+                let signed = if v4::is_unusual(request.uri()) {
+                    sign_v4(request, region, credentials, now)
+                } else {
+                    keys.sign(request, region, &credentials, now)
+                };
+                signed.map_err(|error| {
                     let what = "the request could not be signed";
                     UpstreamError::no_answer(what, error, FaultKind::Unknown)
                 })
@@ -96,6 +108,7 @@ impl Signer {
     }
 }
 
+/// Signs any request, by the library.
 fn sign_v4(
     request: &mut Request<Bytes>,
     region: &Region,
@@ -135,7 +148,7 @@ impl fmt::Debug for Kind {
         f.write_str(match self {
             Self::Nobody => "Nobody",
             Self::Bearer(_) => "Bearer",
-            Self::SigV4(_) => "SigV4",
+            Self::SigV4(..) => "SigV4",
         })
     }
 }
