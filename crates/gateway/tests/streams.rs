@@ -86,6 +86,39 @@ async fn events_arrive_before_the_stream_has_ended() {
     }
 }
 
+/// Each piece costs the gateway and the client as much as all frames in it together.
+#[tokio::test]
+async fn events_that_come_together_go_on_together() {
+    const EVENTS: usize = 40;
+    let mut fake = Fake::new().await;
+    let gateway = Running::new(&fake, "").await;
+    for (path, whole) in both() {
+        let (response, mut call) = gateway.begin(&mut fake, path, &whole.begun()).await;
+        let mut body = response.into_body();
+        assert_eq!(arrived(&mut body, whole.begun().len()).await, whole.begun());
+
+        let mut chunks = Vec::new();
+        for event in [&whole.content]
+            .repeat(EVENTS)
+            .into_iter()
+            .chain([&whole.closing])
+        {
+            chunks.extend(format!("{:x}\r\n", event.len()).bytes());
+            chunks.extend(event);
+            chunks.extend(b"\r\n");
+        }
+        call.send(chunks).await;
+        call.end_stream().await;
+        let (mut rest, mut pieces) = (Vec::new(), 0);
+        while let Some(piece) = next(&mut body).await {
+            rest.extend_from_slice(&piece.unwrap());
+            pieces += 1;
+        }
+        assert_eq!(rest, [whole.content.repeat(EVENTS), whole.closing].concat());
+        assert!(pieces < EVENTS / 4, "{pieces} pieces");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_without_content_is_whole_all_the_same() {
     let mut fake = Fake::new().await;

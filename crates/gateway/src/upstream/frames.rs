@@ -1,13 +1,15 @@
-//! Cuts an event stream into its frames, byte for byte as they were received.
+//! Cuts an event stream into its frames. They are read where they lie, and go on as they came, as many at once as there are.
+//!
+//! `aws-smithy-eventstream` would make objects of a frame's headers. Here are two of them of interest, thirty times a
+//! second for each client.
 
-use aws_smithy_eventstream::frame::{DecodedFrame, MessageFrameDecoder};
-use aws_smithy_types::event_stream::Message;
 use bytes::{Bytes, BytesMut};
 
-/// A frame as it was received, and what it says.
-pub(super) struct Frame {
-    pub(super) bytes: Bytes,
-    pub(super) message: Message,
+/// What a frame says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame<'b> {
+    headers: &'b [u8],
+    pub(super) payload: &'b [u8],
 }
 
 /// A frame whose checksum, length or headers are wrong. What follows it cannot be told apart any more.
@@ -19,12 +21,15 @@ pub(super) struct Corrupt;
 #[derive(Default)]
 pub(super) struct Frames {
     buffer: BytesMut,
+    /// How much of the buffer are frames that have been looked at.
+    seen: usize,
 }
 
 /// Total length, headers' length and a checksum of the two, four bytes each.
 const PRELUDE: usize = 12;
-/// The length of prelude and message checksum together.
-const SMALLEST: usize = PRELUDE + 4;
+/// The checksum of all that comes before it.
+const CHECKSUM: usize = 4;
+const SMALLEST: usize = PRELUDE + CHECKSUM;
 /// The longest frame of an AWS event stream: 24 MB of payload and 128 KB of headers.
 const LONGEST: usize = (24 * 1024 + 128) * 1024 + SMALLEST;
 
@@ -35,51 +40,138 @@ impl Frames {
     }
 
     /// Whether a part of a frame is left.
-    pub(super) fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
+    pub(super) fn is_cut(&self) -> bool {
+        self.buffer.len() > self.seen
     }
 
-    /// The next frame, or `None` until more bytes have come.
-    pub(super) fn next(&mut self) -> Result<Option<Frame>, Corrupt> {
-        let Some(length) = self.next_length()? else {
+    /// Looks at the next frame, or answers `None` until more bytes have come.
+    pub(super) fn next(&mut self) -> Result<Option<Frame<'_>>, Corrupt> {
+        let rest = &self.buffer[self.seen..];
+        let Some(prelude) = rest.get(..PRELUDE) else {
             return Ok(None);
         };
-        if self.buffer.len() < length {
-            return Ok(None);
-        }
-        let bytes = self.buffer.split_to(length).freeze();
-        let decoded = MessageFrameDecoder::new().decode_frame(bytes.clone());
-        match decoded {
-            Ok(DecodedFrame::Complete(message)) => Ok(Some(Frame { bytes, message })),
-            Ok(DecodedFrame::Incomplete) | Err(_) => Err(Corrupt),
-        }
-    }
-
-    /// The prelude has a checksum of its own, so that nobody waits for a frame whose length is wrong.
-    fn next_length(&self) -> Result<Option<usize>, Corrupt> {
-        let Some(prelude) = self.buffer.get(..PRELUDE) else {
+        let length = length(prelude)?;
+        let Some(frame) = rest.get(..length) else {
             return Ok(None);
         };
-        let word = |at: usize| {
-            prelude[at..at + 4]
-                .iter()
-                .fold(0, |n, b| n << 8 | u32::from(*b))
-        };
-        if crc32fast::hash(&prelude[..8]) != word(8) {
+        let (frame, checksum) = frame.split_at(length - CHECKSUM);
+        if crc32fast::hash(frame) != word(checksum) {
             return Err(Corrupt);
         }
-        let length = word(0) as usize;
-        if (SMALLEST..=LONGEST).contains(&length) {
-            Ok(Some(length))
-        } else {
-            Err(Corrupt)
-        }
+        let headers_length = word(&prelude[4..]) as usize;
+        let (headers, payload) = frame[PRELUDE..]
+            .split_at_checked(headers_length)
+            .ok_or(Corrupt)?;
+        Headers(headers).try_for_each(|header| header.map(drop))?;
+        self.seen += length;
+        Ok(Some(Frame { headers, payload }))
+    }
+
+    /// The bytes of the frames that have been looked at and not been taken.
+    pub(super) fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// Takes the frames that have been looked at, byte for byte as they were received.
+    pub(super) fn take(&mut self) -> Bytes {
+        let seen = std::mem::take(&mut self.seen);
+        self.buffer.split_to(seen).freeze()
+    }
+}
+
+impl<'b> Frame<'b> {
+    /// The value of a header that is a text; empty where there is none.
+    pub(super) fn header(&self, name: &str) -> &'b str {
+        // That they can be read has been seen before.
+        let mut headers = Headers(self.headers).flatten();
+        headers
+            .find(|(other, _)| *other == name)
+            .map_or("", |(_, text)| text)
+    }
+}
+
+/// The length that a prelude tells. It has a checksum of its own, so that nobody waits for a frame whose length is wrong.
+fn length(prelude: &[u8]) -> Result<usize, Corrupt> {
+    let length = word(prelude) as usize;
+    let is_true = crc32fast::hash(&prelude[..8]) == word(&prelude[8..]);
+    if is_true && (SMALLEST..=LONGEST).contains(&length) {
+        Ok(length)
+    } else {
+        Err(Corrupt)
+    }
+}
+
+fn word(bytes: &[u8]) -> u32 {
+    bytes
+        .iter()
+        .take(4)
+        .fold(0, |word, byte| word << 8 | u32::from(*byte))
+}
+
+/// The names of headers and their values, empty where they are no texts.
+struct Headers<'b>(&'b [u8]);
+
+impl<'b> Headers<'b> {
+    fn take(&mut self, length: usize) -> Result<&'b [u8], Corrupt> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(Corrupt)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn length(&mut self, size: usize) -> Result<usize, Corrupt> {
+        Ok(word(self.take(size)?) as usize)
+    }
+
+    fn text(&mut self, length: usize) -> Result<&'b str, Corrupt> {
+        std::str::from_utf8(self.take(length)?).map_err(|_| Corrupt)
+    }
+
+    fn header(&mut self) -> Result<(&'b str, &'b str), Corrupt> {
+        let length = self.length(1)?;
+        let name = self.text(length)?;
+        let size = match self.length(1)? {
+            // True and false.
+            0 | 1 => 0,
+            // Integers of 8 to 64 bits.
+            2 => 1,
+            3 => 2,
+            4 => 4,
+            5 => 8,
+            // Bytes.
+            6 => self.length(2)?,
+            // A text.
+            7 => {
+                let length = self.length(2)?;
+                return Ok((name, self.text(length)?));
+            }
+            // A time.
+            8 => 8,
+            // A UUID.
+            9 => 16,
+            _ => return Err(Corrupt),
+        };
+        self.take(size)?;
+        Ok((name, ""))
+    }
+}
+
+impl<'b> Iterator for Headers<'b> {
+    type Item = Result<(&'b str, &'b str), Corrupt>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.0.is_empty()).then(|| {
+            let header = self.header();
+            if header.is_err() {
+                self.0 = &[];
+            }
+            header
+        })
     }
 }
 
 /// An exception as a frame, for a stream that broke without one.
 pub(super) fn exception_frame(name: &'static str, message: &str) -> Bytes {
-    use aws_smithy_types::event_stream::{Header, HeaderValue};
+    use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 
     let header = |name: &'static str, value: &'static str| {
         Header::new(name, HeaderValue::String(value.into()))
@@ -97,6 +189,13 @@ pub(super) fn exception_frame(name: &'static str, message: &str) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_eventstream::frame::{read_message_from, write_message_to};
+    use aws_smithy_types::{
+        DateTime,
+        event_stream::{Header, HeaderValue, Message},
+    };
+    use rand::{Rng, RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+
     use super::*;
 
     fn three_frames() -> Vec<Bytes> {
@@ -114,13 +213,29 @@ mod tests {
             let mut seen = Vec::new();
             for chunk in whole.chunks(size) {
                 splitter.push(chunk);
-                while let Some(frame) = splitter.next().unwrap() {
-                    seen.push(frame.bytes);
+                while splitter.next().unwrap().is_some() {
+                    seen.push(splitter.take());
                 }
             }
             assert_eq!(seen, frames, "chunks of {size}");
-            assert!(splitter.is_empty());
+            assert!(!splitter.is_cut());
         }
+    }
+
+    #[test]
+    fn frames_that_were_looked_at_are_taken_together() {
+        let mut splitter = Frames::default();
+        let frames = three_frames();
+        splitter.push(&frames.concat());
+        splitter.next().unwrap();
+        splitter.next().unwrap();
+        assert_eq!(splitter.take(), frames[..2].concat());
+        assert!(splitter.is_cut() && splitter.seen() == 0);
+        let third = splitter.next().unwrap().unwrap();
+        assert_eq!(third.header(":exception-type"), "throttlingException");
+        assert_eq!(third.payload, br#"{"message":"three"}"#);
+        assert_eq!(splitter.take(), frames[2]);
+        assert_eq!(splitter.take(), "");
     }
 
     #[test]
@@ -144,5 +259,68 @@ mod tests {
             splitter.push(&prelude);
             assert!(splitter.next().is_err(), "length {length}");
         }
+    }
+
+    fn any_value(random: &mut StdRng) -> HeaderValue {
+        match random.random_range(0..9) {
+            0 => HeaderValue::Bool(random.random()),
+            1 => HeaderValue::Byte(random.random()),
+            2 => HeaderValue::Int16(random.random()),
+            3 => HeaderValue::Int32(random.random()),
+            4 => HeaderValue::Int64(random.random()),
+            5 => HeaderValue::ByteArray(vec![0xff; random.random_range(0..300)].into()),
+            6 => HeaderValue::String("é".repeat(random.random_range(0..200)).into()),
+            7 => HeaderValue::Timestamp(DateTime::from_secs(random.random_range(0..1 << 32))),
+            _ => HeaderValue::Uuid(random.random()),
+        }
+    }
+
+    /// `aws-smithy-eventstream` is the judge, of whole frames and of such with headers that cannot be.
+    #[test]
+    fn headers_are_read_as_the_library_reads_them() {
+        let mut random = StdRng::seed_from_u64(11);
+        let mut refused = 0;
+        for _ in 0..2_000 {
+            let names = ["a", ":message-type", "a-longer-one", "é"];
+            let mut message = Message::new(vec![7; random.random_range(0..20)]);
+            for _ in 0..random.random_range(0..5) {
+                let name = *names.choose(&mut random).unwrap();
+                message = message.add_header(Header::new(name, any_value(&mut random)));
+            }
+            let mut bytes = Vec::new();
+            write_message_to(&message, &mut bytes).unwrap();
+            let end = bytes.len() - CHECKSUM;
+            if random.random() {
+                // Broken by one who knows how checksums are made.
+                let at = random.random_range(4..end);
+                if !(8..PRELUDE).contains(&at) {
+                    bytes[at] = random.next_u32() as u8;
+                }
+                let prelude = crc32fast::hash(&bytes[..8]).to_be_bytes();
+                bytes[8..PRELUDE].copy_from_slice(&prelude);
+                let checksum = crc32fast::hash(&bytes[..end]).to_be_bytes();
+                bytes[end..].copy_from_slice(&checksum);
+            }
+
+            let mut frames = Frames::default();
+            frames.push(&bytes);
+            let expected = std::panic::catch_unwind(|| read_message_from(bytes.as_slice()));
+            let (Ok(frame), Ok(Ok(expected))) = (frames.next(), expected) else {
+                assert!(frames.next().is_err());
+                refused += 1;
+                continue;
+            };
+            let frame = frame.unwrap();
+            assert_eq!(frame.payload, expected.payload());
+            for name in names {
+                let first = expected
+                    .headers()
+                    .iter()
+                    .find(|header| header.name().as_str() == name);
+                let text = first.and_then(|header| header.value().as_string().ok());
+                assert_eq!(frame.header(name), text.map_or("", |text| text.as_str()));
+            }
+        }
+        assert!((100..1_500).contains(&refused), "{refused} refused");
     }
 }

@@ -1,12 +1,11 @@
 //! What the events of Bedrock's streams mean.
 
-use aws_smithy_types::event_stream::Message;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tower_bedrock_core::TokenUsage;
 
-use super::{exception::Exception, usage};
+use super::{exception::Exception, frames::Frame, usage};
 use crate::Operation;
 
 /// What an event means to whoever forwards it.
@@ -25,27 +24,19 @@ pub(super) enum Meaning {
 }
 
 /// Reads an event of the stream that answers `operation`.
-pub(super) fn read(operation: Operation, message: &Message) -> Meaning {
-    let header = |name: &str| {
-        message
-            .headers()
-            .iter()
-            .find(|header| header.name().as_str() == name)
-            .and_then(|header| header.value().as_string().ok())
-            .map_or("", |value| value.as_str())
-    };
-    match header(":message-type") {
+pub(super) fn read(operation: Operation, event: Frame<'_>) -> Meaning {
+    match event.header(":message-type") {
         "event" if operation == Operation::ConverseStream => {
-            converse(header(":event-type"), message.payload())
+            converse(event.header(":event-type"), event.payload)
         }
-        "event" => invoke(message.payload()),
+        "event" => invoke(event.payload),
         "error" => Meaning::Failure(Exception::new(
-            header(":error-code"),
-            header(":error-message"),
+            event.header(":error-code"),
+            event.header(":error-message"),
         )),
         _ => Meaning::Failure(Exception::new(
-            header(":exception-type"),
-            &message_of(message.payload()),
+            event.header(":exception-type"),
+            &message_of(event.payload),
         )),
     }
 }
@@ -111,30 +102,37 @@ fn message_of(payload: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_smithy_types::event_stream::{Header, HeaderValue};
+    use aws_smithy_eventstream::frame::write_message_to;
+    use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 
-    use super::*;
+    use super::{super::frames::Frames, *};
 
-    fn message(headers: &[(&'static str, &'static str)], payload: impl Into<String>) -> Message {
+    fn read_message(
+        operation: Operation,
+        headers: &[(&'static str, &'static str)],
+        payload: impl Into<String>,
+    ) -> Meaning {
         let mut message = Message::new(payload.into());
         for (name, value) in headers {
             message = message.add_header(Header::new(*name, HeaderValue::String((*value).into())));
         }
-        message
+        let mut bytes = Vec::new();
+        write_message_to(&message, &mut bytes).unwrap();
+        let mut frames = Frames::default();
+        frames.push(&bytes);
+        read(operation, frames.next().unwrap().unwrap())
     }
 
     fn converse(event_type: &'static str, payload: &str) -> Meaning {
         let headers = [(":message-type", "event"), (":event-type", event_type)];
-        read(Operation::ConverseStream, &message(&headers, payload))
+        read_message(Operation::ConverseStream, &headers, payload)
     }
 
     fn invoke(event: &str) -> Meaning {
         let payload = format!(r#"{{"bytes":"{}","p":"abc"}}"#, STANDARD.encode(event));
         let headers = [(":message-type", "event"), (":event-type", "chunk")];
-        read(
-            Operation::InvokeModelWithResponseStream,
-            &message(&headers, payload),
-        )
+        let operation = Operation::InvokeModelWithResponseStream;
+        read_message(operation, &headers, payload)
     }
 
     const USAGE: TokenUsage = TokenUsage {
@@ -183,24 +181,25 @@ mod tests {
 
     #[test]
     fn failures_in_both_forms() {
-        let exception = message(
+        let exception = (
             &[
                 (":message-type", "exception"),
                 (":exception-type", "throttlingException"),
-            ],
+            ][..],
             r#"{"message":"slow down"}"#,
         );
-        let error = message(
+        let error = (
             &[
                 (":message-type", "error"),
                 (":error-code", "throttlingException"),
                 (":error-message", "slow down"),
-            ],
+            ][..],
             "",
         );
         let expected = Meaning::Failure(Exception::new("throttlingException", "slow down"));
-        for message in [exception, error] {
-            assert_eq!(read(Operation::ConverseStream, &message), expected);
+        for (headers, payload) in [exception, error] {
+            let meaning = read_message(Operation::ConverseStream, headers, payload);
+            assert_eq!(meaning, expected);
         }
     }
 }

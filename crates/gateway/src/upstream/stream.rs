@@ -1,5 +1,5 @@
-//! An event stream on its way through: the bytes are forwarded as they are, and a decoded copy of each
-//! frame tells where the stream stands.
+//! An event stream on its way through: the bytes are forwarded as they are, and each frame tells where the stream
+//! stands.
 
 use std::{
     future::{Future, poll_fn},
@@ -16,7 +16,7 @@ use tracing::Span;
 
 use super::{
     UpstreamError,
-    frames::{Corrupt, Frame, Frames, exception_frame},
+    frames::{Corrupt, Frames, exception_frame},
     protocol::{self, Meaning},
 };
 use crate::{Operation, failure::log_failure};
@@ -33,8 +33,9 @@ use crate::{Operation, failure::log_failure};
 pub(crate) struct EventStream {
     /// `None` once it has nothing more to say. The connection to Bedrock goes with it.
     source: Option<Source>,
-    /// Frames that were read before the stream committed.
-    opening: Bytes,
+    /// How often others have been let go first since the last frame came. What came meanwhile goes out in one piece
+    /// with it.
+    yields: u8,
     /// Whether Bedrock has said that the answer is whole. What may follow is its cost.
     whole: bool,
     /// Set while the added exception is on its way to the client: breaking off at once would overtake it.
@@ -55,6 +56,12 @@ const LONGEST_RECORD: usize = 1024 * 1024;
 
 /// More than any opening has. A stream with a longer one counts as begun.
 const LONGEST_OPENING: usize = 256 * 1024;
+
+/// How often others are let go first. Once would do, if hyper's server did not ask twice before it lets anybody go.
+const YIELDS: u8 = 2;
+
+/// As much as goes out in one piece, but for a frame that is longer.
+const LONGEST_PIECE: usize = 16 * 1024;
 
 /// What has gone to the client so far, and what becomes of it.
 struct Record {
@@ -84,26 +91,25 @@ impl EventStream {
         read_timeout: Duration,
     ) -> Result<Self, UpstreamError> {
         let mut source = Source::new(operation, body, read_timeout);
-        let mut opening = BytesMut::new();
         let mut observers = Observers::default();
         let mut whole = false;
         loop {
-            let Some((frame, meaning)) = poll_fn(|cx| source.poll_event(cx)).await? else {
+            let Some(meaning) = poll_fn(|cx| source.poll_event(cx)).await? else {
                 return Err(Broken::Early.into());
             };
             if let Meaning::Failure(exception) = meaning {
                 return Err(UpstreamError::exception(exception));
             }
-            opening.extend_from_slice(&frame.bytes);
             whole |= note(&meaning, &mut observers);
             if meaning == Meaning::Content {
                 observers.first_token(started.elapsed());
             }
             // An answer without content is whole all the same.
-            if meaning == Meaning::Content || whole || opening.len() > LONGEST_OPENING {
+            if meaning == Meaning::Content || whole || source.frames.seen() > LONGEST_OPENING {
                 return Ok(Self {
                     source: Some(source),
-                    opening: opening.freeze(),
+                    // The client has waited for this one.
+                    yields: YIELDS,
                     whole,
                     breaking: None,
                     observers,
@@ -137,10 +143,9 @@ impl EventStream {
         Poll::Ready(frames)
     }
 
+    /// The frames that have come. A write of its own for each would cost more than all else about them, so that one
+    /// which others may follow at once waits for these; but it does not wait for Bedrock.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        if !self.opening.is_empty() {
-            return Poll::Ready(Some(Ok(std::mem::take(&mut self.opening))));
-        }
         if let Some(grace) = &mut self.breaking {
             ready!(grace.as_mut().poll(cx));
             self.breaking = None;
@@ -149,33 +154,52 @@ impl EventStream {
         let Some(source) = &mut self.source else {
             return Poll::Ready(None);
         };
-        Poll::Ready(match ready!(source.poll_event(cx)) {
-            // Bedrock says itself that the stream has failed; nothing that follows counts.
-            Ok(Some((frame, Meaning::Failure(exception)))) => {
-                self.finish(Outcome::Failed(exception.fault()));
-                Some(Ok(frame.bytes))
+        while source.frames.seen() < LONGEST_PIECE {
+            match source.poll_event(cx) {
+                // Bedrock says itself that the stream has failed; nothing that follows counts.
+                Poll::Ready(Ok(Some(Meaning::Failure(exception)))) => {
+                    let frames = source.frames.take();
+                    self.finish(Outcome::Failed(exception.fault()));
+                    return Poll::Ready(Some(Ok(frames)));
+                }
+                Poll::Ready(Ok(Some(meaning))) => {
+                    self.whole |= note(&meaning, &mut self.observers);
+                    self.yields = 0;
+                }
+                // It is found again once these are gone.
+                Poll::Ready(Ok(None)) if source.frames.seen() > 0 => break,
+                Poll::Ready(Ok(None)) if self.whole => {
+                    self.finish(Outcome::Complete);
+                    return Poll::Ready(None);
+                }
+                Poll::Ready(Ok(None)) => {
+                    return Poll::Ready(Some(Ok(self.break_off(&Broken::Early))));
+                }
+                Poll::Ready(Err(broken)) => {
+                    return Poll::Ready(Some(Ok(self.break_off(&broken))));
+                }
+                Poll::Pending if source.frames.seen() == 0 => return Poll::Pending,
+                Poll::Pending if self.yields == YIELDS => break,
+                Poll::Pending => {
+                    self.yields += 1;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
             }
-            Ok(Some((frame, meaning))) => {
-                self.whole |= note(&meaning, &mut self.observers);
-                Some(Ok(frame.bytes))
-            }
-            Ok(None) if self.whole => {
-                self.finish(Outcome::Complete);
-                None
-            }
-            Ok(None) => Some(Ok(self.break_off(&Broken::Early))),
-            Err(broken) => Some(Ok(self.break_off(&broken))),
-        })
+        }
+        Poll::Ready(Some(Ok(source.frames.take())))
     }
 
-    /// Returns the last frame that a broken stream's client gets: an exception that both streaming
+    /// Returns the last frames that a broken stream's client gets: those at hand, and an exception that both streaming
     /// operations know, so that SDKs raise it.
     fn break_off(&mut self, broken: &Broken) -> Bytes {
+        let frames = self.source.as_mut().map(|source| source.frames.take());
         self.span.in_scope(|| log_failure(broken));
         self.finish(Outcome::Failed(broken.fault()));
         self.breaking = Some(Box::pin(tokio::time::sleep(GRACE)));
         let message = format!("The answer is not complete: {broken}.");
-        exception_frame("modelStreamErrorException", &message)
+        let exception = exception_frame("modelStreamErrorException", &message);
+        [frames.unwrap_or_default(), exception].concat().into()
     }
 
     fn finish(&mut self, outcome: Outcome) {
@@ -209,7 +233,7 @@ impl Body for EventStream {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.is_none() && self.breaking.is_none() && self.opening.is_empty()
+        self.source.is_none() && self.breaking.is_none()
     }
 }
 
@@ -229,10 +253,12 @@ struct Source {
     body: Incoming,
     frames: Frames,
     read_timeout: Duration,
-    /// Runs out when nothing has come for too long. Runs only while somebody waits for it: a client that
-    /// is slow to read is not Bedrock's silence.
+    /// Whether the body has ended.
+    ended: bool,
+    /// Runs out when nothing may have come for too long. Set anew only then: most frames are soon followed by others.
     silence: Pin<Box<Sleep>>,
-    waiting: bool,
+    /// Since when somebody waits. A client that is slow to read is not Bedrock's silence.
+    waiting: Option<Instant>,
 }
 
 impl Source {
@@ -243,23 +269,27 @@ impl Source {
             frames: Frames::default(),
             read_timeout,
             silence: Box::pin(tokio::time::sleep(read_timeout)),
-            waiting: false,
+            ended: false,
+            waiting: None,
         }
     }
 
-    /// The next frame and what it means; `None` at the end of the body.
-    fn poll_event(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<(Frame, Meaning)>, Broken>> {
+    /// What the next frame means; `None` at the end of the body.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Meaning>, Broken>> {
         loop {
             if let Some(frame) = self.frames.next()? {
-                let meaning = protocol::read(self.operation, &frame.message);
-                return Poll::Ready(Ok(Some((frame, meaning))));
+                return Poll::Ready(Ok(Some(protocol::read(self.operation, frame))));
+            }
+            if self.ended {
+                return Poll::Ready(if self.frames.is_cut() {
+                    Err(Broken::Early)
+                } else {
+                    Ok(None)
+                });
             }
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    self.waiting = false;
+                    self.waiting = None;
                     if let Ok(data) = frame.into_data() {
                         self.frames.push(&data);
                     }
@@ -267,17 +297,25 @@ impl Source {
                 Poll::Ready(Some(Err(error))) => {
                     return Poll::Ready(Err(Broken::Connection(error)));
                 }
-                Poll::Ready(None) if self.frames.is_empty() => return Poll::Ready(Ok(None)),
-                Poll::Ready(None) => return Poll::Ready(Err(Broken::Early)),
+                Poll::Ready(None) => self.ended = true,
                 Poll::Pending => {
-                    if !std::mem::replace(&mut self.waiting, true) {
-                        let until = Instant::now() + self.read_timeout;
-                        self.silence.as_mut().reset(until);
-                    }
-                    ready!(self.silence.as_mut().poll(cx));
+                    ready!(self.poll_silence(cx));
                     return Poll::Ready(Err(Broken::Silent));
                 }
             }
+        }
+    }
+
+    /// Ready once nothing has come for too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let since = *self.waiting.get_or_insert_with(Instant::now);
+        let until = since + self.read_timeout;
+        loop {
+            ready!(self.silence.as_mut().poll(cx));
+            if self.silence.deadline() >= until {
+                return Poll::Ready(());
+            }
+            self.silence.as_mut().reset(until);
         }
     }
 }
