@@ -35,7 +35,7 @@ pub(crate) enum Full {
 }
 
 /// The smallest step that a body grows by.
-const STEP: usize = 8 * 1024;
+const STEP: usize = 512;
 
 impl Budget {
     pub(crate) fn new(bytes: usize) -> Self {

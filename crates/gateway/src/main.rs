@@ -15,7 +15,12 @@ use bedrock_gateway::{
     signals::{ReloadSignals, StopSignals},
 };
 use clap::Parser;
+use mimalloc::MiMalloc;
 use tokio::task::spawn_blocking;
+
+/// What a call allocates on one thread is often freed on another, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
