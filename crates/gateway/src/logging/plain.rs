@@ -65,6 +65,18 @@ impl<W: Write> Visit for Line<W> {
         self.add(field, |writer| write!(writer, "{value:?}"));
     }
 
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, |writer| {
+            writer.0.write_str(itoa::Buffer::new().format(value))
+        });
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, |writer| {
+            writer.0.write_str(itoa::Buffer::new().format(value))
+        });
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         self.add(field, |writer| match field.name() {
             MESSAGE => writer.write_str(value),
