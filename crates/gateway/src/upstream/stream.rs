@@ -12,7 +12,6 @@ use http_body::{Body, Frame as BodyFrame};
 use hyper::body::Incoming;
 use tokio::time::{Duration, Instant, Sleep};
 use tower_bedrock_core::{BoxError, Fault, FaultKind, HasFault, Observers, Outcome};
-use tracing::Span;
 
 use super::{
     UpstreamError,
@@ -43,8 +42,6 @@ pub(crate) struct EventStream {
     observers: Observers,
     /// Where what goes to the client is taken down, to be kept once it is whole.
     record: Option<Record>,
-    /// The span of the call, which has ended by the time the stream does.
-    span: Span,
 }
 
 /// How long a broken stream is held open for its last frame to be sent. A client that reads it hangs up
@@ -114,7 +111,6 @@ impl EventStream {
                     breaking: None,
                     observers,
                     record: None,
-                    span: Span::current(),
                 });
             }
         }
@@ -194,7 +190,7 @@ impl EventStream {
     /// operations know, so that SDKs raise it.
     fn break_off(&mut self, broken: &Broken) -> Bytes {
         let frames = self.source.as_mut().map(|source| source.frames.take());
-        self.span.in_scope(|| log_failure(broken));
+        log_failure(broken);
         self.finish(Outcome::Failed(broken.fault()));
         self.breaking = Some(Box::pin(tokio::time::sleep(GRACE)));
         let message = format!("The answer is not complete: {broken}.");
