@@ -13,7 +13,12 @@ use std::{fs, time::Duration};
 use bedrock_gateway::config::{Config, Flags};
 use redis_server::RedisServer;
 use support::{BODY, CONVERSE, Fake, Running};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{Instant, sleep},
+};
+use tower_bedrock::quota::Level;
 
 const QUOTA: u64 = 60;
 
@@ -122,6 +127,29 @@ async fn the_password_is_read_from_a_file_and_never_shown() {
     // A safe share would be a quarter.
     until("it is leased", &[&gateway], || {
         share(&gateway).is_some_and(|share| share > QUOTA / 4)
+    })
+    .await;
+
+    // A new password takes no restart, and connections that go by the old one may end.
+    fs::write(&file, "second\n").unwrap();
+    let mut admin = TcpStream::connect(("127.0.0.1", redis.port()))
+        .await
+        .unwrap();
+    let commands =
+        "AUTH canary\r\nCONFIG SET requirepass second\r\nCLIENT KILL TYPE normal\r\nQUIT\r\n";
+    admin.write_all(commands.as_bytes()).await.unwrap();
+    let mut replies = String::new();
+    admin.read_to_string(&mut replies).await.unwrap();
+    assert!(replies.starts_with("+OK\r\n+OK\r\n:"), "{replies}");
+    let nova = "/model/us.amazon.nova-pro-v1%3A0/converse";
+    assert_eq!(gateway.post(nova, BODY).await.status, 200);
+    until("the other's is leased", &[&gateway], || {
+        let levels = gateway.handle.limiter().snapshots();
+        let leased = |level: &Level| level.effective.is_some_and(|share| share > QUOTA / 4);
+        levels.len() == 2
+            && levels
+                .iter()
+                .all(|quota| leased(&quota.requests_per_minute))
     })
     .await;
 }

@@ -1,4 +1,4 @@
-use std::{fmt, fs, path::PathBuf};
+use std::{fmt, fs, io, path::PathBuf};
 
 use serde::Deserialize;
 use tokio::time::Duration;
@@ -48,7 +48,8 @@ pub struct FleetConfig {
     pub master: Option<String>,
     /// The user on the servers. Default: the address's.
     pub username: Option<String>,
-    /// A file with the password on the servers. Default: the address's.
+    /// A file with the password on the servers, read before each connection to them that is made: it may change. Default:
+    /// the address's.
     pub password_file: Option<PathBuf>,
     /// The password, where there is no file. Not in the configuration under this name: the application may have it from
     /// elsewhere.
@@ -92,16 +93,18 @@ impl FleetConfig {
     /// [`InvalidSection`] names the key, its value and what is accepted. It shows no address, and nothing of the files.
     pub fn build(&self) -> Result<(Fleet, Worker), InvalidSection> {
         let build = || -> Result<_, BoxError> {
-            let password = match &self.password_file {
-                Some(path) => {
-                    let text =
-                        fs::read_to_string(path).map_err(unreadable("password_file", path))?;
-                    Some(text.trim_end_matches(['\r', '\n']).to_owned())
-                }
-                None => self.password.clone(),
-            };
             let mut store = self.store()?;
-            if let Some(password) = password {
+            if let Some(path) = &self.password_file {
+                let path = path.clone();
+                let read = move || -> io::Result<String> {
+                    let text = fs::read_to_string(&path).map_err(|error| {
+                        io::Error::new(error.kind(), unreadable("password_file", &path)(error))
+                    })?;
+                    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+                };
+                read()?;
+                store = store.with_password_from(read);
+            } else if let Some(password) = &self.password {
                 store = store.with_password(password);
             }
             #[cfg(feature = "redis-tls")]
