@@ -8,14 +8,19 @@ mod support;
 #[allow(dead_code, unreachable_pub, reason = "other tests use more of it")]
 mod redis_server;
 
-use std::{fs, time::Duration};
+use std::{fmt::Write as _, fs, process::Stdio, sync::Arc, time::Duration};
 
-use bedrock_gateway::config::{Config, Flags};
+use bedrock_gateway::{
+    Signer,
+    config::{Config, Flags},
+};
 use redis_server::RedisServer;
-use support::{BODY, CONVERSE, Fake, Running};
+use support::{BODY, CONVERSE, Fake, MODEL, Running, Simulated};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    process::Command,
+    task::JoinSet,
     time::{Instant, sleep},
 };
 use tower_bedrock::quota::Level;
@@ -152,4 +157,83 @@ async fn the_password_is_read_from_a_file_and_never_shown() {
                 .all(|quota| leased(&quota.requests_per_minute))
     })
     .await;
+}
+
+/// Both ask for much more than there is.
+#[tokio::test]
+async fn a_batch_and_a_gateway_use_one_quota_and_no_more() {
+    const LIMIT: usize = 300;
+    const OUTPUT: u64 = 77;
+    let redis = RedisServer::start();
+    let limit = format!("requests_per_minute = {LIMIT}");
+    let others = "tokens_per_minute = \"none\"\ntokens_per_day = \"none\"\nwindow = \"sliding\"";
+    let service = Simulated::new(&format!("{limit}\n{others}")).await;
+    let sections = sections(&redis).replacen(&format!("requests_per_minute = {QUOTA}"), &limit, 1);
+    let toml = support::config(&service.url(), &sections);
+    let gateway = Arc::new(Running::start(&toml, Signer::nobody()).await);
+    let mut people = JoinSet::new();
+    for _ in 0..4 {
+        let gateway = Arc::clone(&gateway);
+        people.spawn(async move {
+            loop {
+                let request = http::Request::post(CONVERSE)
+                    .header("content-type", "application/json")
+                    .header("x-tower-bedrock-timeout", "5");
+                gateway.send(request.body(BODY.into()).unwrap()).await;
+            }
+        });
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let records = (0..2 * LIMIT).fold(String::new(), |mut text, number| {
+        let input = format!(
+            r#"{{"messages":[{{"role":"user","content":[{{"text":"Hi"}}]}}],"inferenceConfig":{{"maxTokens":{OUTPUT}}}}}"#
+        );
+        writeln!(text, r#"{{"recordId":"{number}","modelInput":{input}}}"#).unwrap();
+        text
+    });
+    fs::write(path("in"), records).unwrap();
+    fs::write(path("gateway.toml"), &toml).unwrap();
+    let mut batch = Command::new(env!("CARGO_BIN_EXE_bedrock-gateway"))
+        .args(["--config", "gateway.toml", "batch", "in", "out"])
+        .args(["--invocation-type", "Converse", "--model", MODEL])
+        .current_dir(folder.path())
+        .env("AWS_ACCESS_KEY_ID", "any")
+        .env("AWS_SECRET_ACCESS_KEY", "any")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+
+    let counts = || {
+        let calls = service.calls();
+        let of_batch = |call: &&bedrock_sim::LedgerEntry| call.max_tokens == OUTPUT;
+        let batch = calls.iter().filter(of_batch).count();
+        let throttled = calls.iter().filter(|call| call.status == Some(429));
+        (calls.len() - batch, batch, throttled.count())
+    };
+    // Until neither finds room any more.
+    let (started, mut calm) = (Instant::now(), (0, Instant::now()));
+    loop {
+        let (people, batch, throttled) = counts();
+        assert_eq!(throttled, 0, "of {people} and {batch}");
+        if people + batch != calm.0 {
+            calm = (people + batch, Instant::now());
+        }
+        // A batch leaves some of its part.
+        let enough = people.min(batch) >= LIMIT / 5 && people + batch >= LIMIT * 7 / 10;
+        if enough && calm.1.elapsed() > Duration::from_secs(1) {
+            break;
+        }
+        let late = started.elapsed() > Duration::from_secs(180);
+        assert!(!late, "{people} of people and {batch} of the batch");
+        sleep(Duration::from_millis(20)).await;
+    }
+    // Those on their way too.
+    batch.kill().await.unwrap();
+    people.shutdown().await;
+    assert_eq!(counts().2, 0);
 }
