@@ -10,7 +10,7 @@ pub struct Level {
     /// The limit as declared; `None` where it is not known.
     pub declared: Option<u64>,
     /// The limit as it is kept now: lower than declared after 429s, and learnt from them where nothing is
-    /// declared. `None` where nothing is known.
+    /// declared. In a fleet, this process's share of it. `None` where nothing is known.
     pub effective: Option<u64>,
     /// What is used of it, reservations included.
     pub used: u64,

@@ -35,13 +35,13 @@
 //! answers and remembers.
 //!
 //! What is shared are the declared limits of a minute, in sliding windows. Limits that are not declared are learnt by
-//! each process, and tokens a day are counted by each process. What 429s teach of a shared limit is kept in the
-//! store: one congestion is one lesson for all, however many processes met it.
+//! each process, and tokens a day are counted by each process: declare its part of them. What 429s teach of a shared
+//! limit is kept in the store: one congestion is one lesson for all, however many processes met it.
 //!
 //! # When the store does not answer
 //!
-//! A process that cannot renew keeps its share until its lease has run out (15 to 45 s by default, by its own monotonic clock,
-//! from before it last asked). Then it keeps to its **safe share**: the limit divided by the members that it was told
+//! A process that cannot renew keeps its share until its lease has run out (7 to 45 s by default, by its own monotonic
+//! clock, from before it last asked). Then it keeps to its **safe share**: the limit divided by the members that it was told
 //! of last, or by [`members`](FleetBuilder::members) where that is more; for two windows at most what it had,
 //! because others may have had more. [`Observe::store_lost`](crate::Observe::store_lost) and
 //! [`store_back`](crate::Observe::store_back) are told, and a warning is logged. No call waits for the store itself,
@@ -70,8 +70,8 @@
 //! differ by a hundredth. A window is a minute and the
 //! [delay variation](crate::LimiterBuilder::delay_variation), by each process's own clock. One that is fast by half a
 //! thousandth, the most that NTP sets it to, may use again 30 ms early what it has used, which the delay variation makes
-//! up for. The store must not evict its keys, which all have a time to live: choose
-//! `maxmemory-policy noeviction`, or `allkeys-` ones only with memory enough.
+//! up for. The store must not evict its keys, which all have a time to live: choose `maxmemory-policy noeviction`, or
+//! `allkeys-` ones only with memory enough.
 //!
 //! Of more than 256 processes the last to come get nothing until others have left or are forgotten.
 //!

@@ -68,7 +68,7 @@ impl Store for MemoryStore {
             let now = self.shared.start.elapsed().as_millis() as u64 + 1;
             let mut state = self.shared.state.lock();
             state.round_trips += 1;
-            if state.keys.len() == state.keys.capacity() {
+            if state.keys.len() == state.keys.capacity() && !state.keys.contains_key(key) {
                 state.keys.retain(|_, ledger| !ledger.is_forgotten(now));
             }
             let ledger = state.keys.entry(key.to_owned()).or_default();

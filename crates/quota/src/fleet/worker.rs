@@ -133,7 +133,8 @@ impl Worker {
                 continue;
             };
             let clock = key.clock();
-            if self.entries.len() == self.entries.capacity() {
+            let is_full = self.entries.len() == self.entries.capacity();
+            if is_full && !self.entries.contains_key(&number) {
                 // Keys that nobody called for long are forgotten by the limiter, and by nobody else.
                 self.entries.retain(|_, entry| entry.key.strong_count() > 0);
                 let entries = &self.entries;

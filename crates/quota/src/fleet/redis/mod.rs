@@ -93,8 +93,8 @@ impl RedisStore {
         Ok(Self::at(Place::server(url)?))
     }
 
-    /// The cluster that these nodes are of; one that answers is enough. They have the same user and password. A node that
-    /// takes longer than 250 ms to be reached counts as down; meanwhile the others' keys are renewed as ever.
+    /// The cluster that these nodes are of; one that answers is enough. They have the same user and password. A node
+    /// that takes longer than 250 ms to be reached counts as down; meanwhile the others' keys are renewed as ever.
     ///
     /// # Errors
     ///
@@ -131,9 +131,9 @@ impl RedisStore {
         self.with_password_from(move || Ok(password.clone()))
     }
 
-    /// Asks for the password on the servers before each connection that is made, so that it may change: servers keep the
-    /// connections that they have, and whatever fails is made anew. What is asked must be quick: it blocks, as the reading
-    /// of a small file does. Its error is shown in logs.
+    /// Asks for the password on the servers before each connection that is made, so that it may change: servers keep
+    /// the connections that they have, and whatever fails is made anew. What is asked must be quick: it blocks, as the
+    /// reading of a small file does. Its error is shown in logs.
     #[must_use]
     pub fn with_password_from(
         self,
