@@ -79,6 +79,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: R) -> Self::Future {
         let admission = self
             .registry

@@ -53,6 +53,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
         // The instance that was polled ready goes with the call; a clone may not be ready.
         let clone = self.inner.clone();

@@ -60,6 +60,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Req) -> Self::Future {
         set_attempt(&mut request, 1);
         // The instance that was polled ready makes the first attempt; the clone, which has to become

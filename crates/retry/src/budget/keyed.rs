@@ -1,14 +1,12 @@
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
+use hashbrown::HashMap;
 use parking_lot::RwLock;
 use tokio::time::{Duration, Instant};
-use tower_bedrock_core::Target;
+use tower_bedrock_core::{Target, clock};
 
 use super::{
     Budget,
@@ -81,11 +79,15 @@ impl Budgets {
     }
 
     /// Credits `target` with a call that was answered. Nearly free while no target is short of tokens.
+    #[inline]
     pub(crate) fn call_answered(&self, target: &Target) {
-        if self.kept.load(Ordering::Relaxed) == 0 {
-            return;
+        if self.kept.load(Ordering::Relaxed) > 0 {
+            self.credit(target);
         }
-        let now = Instant::now();
+    }
+
+    fn credit(&self, target: &Target) {
+        let now = clock::now();
         let full = match self.buckets.read().by_target.get(target) {
             Some(bucket) => {
                 bucket.call_answered(now);
