@@ -21,9 +21,14 @@ pub(crate) struct Calibration {
     tokens_per_unit: [AtomicU64; SOURCES],
     /// The same for a demand that came without sizes: what its own figure is to be multiplied by.
     declared_ratio: AtomicU64,
-    replies: AtomicU32,
+    replies: Replies,
     lessons: Mutex<Lessons>,
 }
+
+/// Apart from what estimates read: a processor that counts a reply takes what is beside it away from all others.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Replies(AtomicU32);
 
 #[derive(Debug)]
 struct Lessons {
@@ -52,7 +57,7 @@ impl Calibration {
                 .coefficients()
                 .map(|tokens| AtomicU64::new(tokens.to_bits())),
             declared_ratio: AtomicU64::new(1.0_f64.to_bits()),
-            replies: AtomicU32::new(0),
+            replies: Replies(AtomicU32::new(0)),
             lessons: Mutex::new(Lessons {
                 regression,
                 residual: Quantile::new(quantile),
@@ -82,8 +87,8 @@ impl Estimate for Calibration {
     fn learn(&self, _: &str, demand: &Demand, usage: &TokenUsage) {
         let tokens = usage.total_input();
         // It need not be exact, so two threads may count one reply: an atomic addition would cost more than the rest.
-        let replies = self.replies.load(Relaxed);
-        self.replies.store(replies.wrapping_add(1), Relaxed);
+        let replies = self.replies.0.load(Relaxed);
+        self.replies.0.store(replies.wrapping_add(1), Relaxed);
         let learns = replies < ALL_LEARNT || replies.is_multiple_of(THEN_EVERY);
         if !learns || tokens == 0 {
             return;

@@ -44,16 +44,29 @@ pub(crate) struct Ticket {
     /// The slot; of a limit that is not known, how much of the charge it does not count.
     slot: u64,
     generation: u32,
-    /// In no slot yet: it is held until it is sent.
-    held: bool,
-    pressed: bool,
+    /// Flags of its own kind: a ticket that has two `bool`s is copied bytewise, which takes as long as a charge.
+    flags: u32,
 }
+
+/// In no slot yet: it is held until it is sent.
+const HELD: u32 = 1;
+/// More than half of the limit was in use.
+const PRESSED: u32 = 2;
 
 impl Ticket {
     #[inline]
     pub(crate) const fn is_on_hold(&self) -> bool {
-        self.held
+        self.flags & HELD != 0
     }
+
+    #[inline]
+    const fn is_pressed(&self) -> bool {
+        self.flags & PRESSED != 0
+    }
+}
+
+const fn flag_if(pressed: bool) -> u32 {
+    if pressed { PRESSED } else { 0 }
 }
 
 /// What a meter shows.
@@ -168,8 +181,7 @@ impl Meter {
         Ticket {
             slot,
             generation: self.generation,
-            held: false,
-            pressed,
+            flags: flag_if(pressed),
         }
     }
 
@@ -181,8 +193,7 @@ impl Meter {
                 Ticket {
                     slot: 0,
                     generation: self.generation,
-                    held: true,
-                    pressed: meter.is_pressed(),
+                    flags: HELD | flag_if(meter.is_pressed()),
                 }
             }
             // A pace is no promise of what a window holds.
@@ -192,22 +203,22 @@ impl Meter {
 
     /// A call that was charged is held after all: what it waits for next takes time.
     pub(crate) fn put_on_hold(&mut self, now: Time, ticket: &mut Ticket, amount: u64) {
-        if !ticket.held && matches!(self.kind, Kind::Declared(_)) {
+        if !ticket.is_on_hold() && matches!(self.kind, Kind::Declared(_)) {
             self.give_back(*ticket, amount);
-            let pressed = ticket.pressed;
+            let pressed = ticket.flags & PRESSED;
             *ticket = self.hold(now, amount);
-            ticket.pressed |= pressed;
+            ticket.flags |= pressed;
         }
     }
 
     /// A call that was held is sent now.
     #[inline]
     pub(crate) fn send(&mut self, now: Time, ticket: &mut Ticket, amount: u64) {
-        if ticket.held {
+        if ticket.is_on_hold() {
             self.give_back(*ticket, amount);
-            let pressed = ticket.pressed;
+            let pressed = ticket.flags & PRESSED;
             *ticket = self.charge(now, amount);
-            ticket.pressed |= pressed;
+            ticket.flags |= pressed;
         }
     }
 
@@ -217,7 +228,7 @@ impl Meter {
             return;
         }
         match &mut self.kind {
-            Kind::Declared(meter) if ticket.held => meter.release(amount),
+            Kind::Declared(meter) if ticket.is_on_hold() => meter.release(amount),
             Kind::Declared(meter) => meter.give_back(ticket.slot, amount),
             Kind::Unknown(meter) => meter.give_back(ticket.slot, amount),
         }
@@ -264,8 +275,8 @@ impl Meter {
     #[inline]
     pub(crate) fn succeeded(&mut self, ticket: Ticket, amount: u64, now: Time) {
         match &mut self.kind {
-            Kind::Declared(meter) => meter.succeeded(ticket.pressed, amount, now),
-            Kind::Unknown(meter) => meter.succeeded(ticket.pressed, amount, now),
+            Kind::Declared(meter) => meter.succeeded(ticket.is_pressed(), amount, now),
+            Kind::Unknown(meter) => meter.succeeded(ticket.is_pressed(), amount, now),
         }
     }
 
