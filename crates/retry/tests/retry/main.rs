@@ -8,6 +8,7 @@ mod attempts;
 mod backoff;
 mod budget;
 mod cancel;
+mod changed;
 mod common;
 mod cost;
 mod cycle;
