@@ -11,6 +11,9 @@ use crate::{
 
 /// The handles of one target. They are registered once, so that recording neither looks up nor allocates.
 pub(crate) struct Handles {
+    pub(crate) scope: Scope,
+    /// `None` of those that all targets share which find no place.
+    pub(crate) target: Option<Target>,
     labels: Vec<Label>,
     pub(crate) invocations: Counter,
     pub(crate) invocation_latency: Histogram,
@@ -36,7 +39,8 @@ pub(crate) enum Scope {
 }
 
 impl Handles {
-    fn new(region: &str, model: &str, scope: Scope) -> Self {
+    fn new(target: Option<&Target>, scope: Scope) -> Self {
+        let (region, model) = names_of(target);
         let labels = vec![
             Label::new(table::MODEL_ID, model.to_owned()),
             Label::new(table::REGION, region.to_owned()),
@@ -76,14 +80,16 @@ impl Handles {
             fallback_model_invocations: counter(Scope::Request, table::FALLBACK_MODEL_INVOCATIONS),
             degraded_answers: counter(Scope::Request, table::DEGRADED_ANSWERS),
             cancelled_requests: counter(Scope::Request, table::CANCELLED_REQUESTS),
+            scope,
+            target: target.cloned(),
             labels,
         }
     }
 
     /// Registers the counters of faults, which then stand at zero.
-    fn register_faults(&self, scope: Scope) {
+    fn register_faults(&self) {
         for kind in FaultKind::ALL {
-            let metric = match scope {
+            let metric = match self.scope {
                 Scope::Request => table::REQUEST_ERRORS,
                 // Bedrock never sees those.
                 Scope::Attempt if kind.is_local() => continue,
@@ -136,23 +142,19 @@ impl HandleCache {
         }
     }
 
-    pub(crate) fn scope(&self) -> Scope {
-        self.scope
-    }
-
     /// Gives a target its place now.
     pub(crate) fn reserve(&self, target: &Target) {
-        let handles = self.by_target.reserve(target, |target| self.new_of(target));
-        handles.register_faults(self.scope);
+        let scope = self.scope;
+        let handles = self
+            .by_target
+            .reserve(target, |target| Handles::new(target, scope));
+        handles.register_faults();
     }
 
     pub(crate) fn get(&self, target: &Target) -> &Arc<Handles> {
-        self.by_target.get(target, |target| self.new_of(target))
-    }
-
-    fn new_of(&self, target: Option<&Target>) -> Handles {
-        let (region, model) = names_of(target);
-        Handles::new(region, model, self.scope)
+        let scope = self.scope;
+        self.by_target
+            .get(target, |target| Handles::new(target, scope))
     }
 }
 

@@ -13,33 +13,26 @@ use crate::{
 pub(crate) struct Recording {
     // `None` once the call has ended.
     handles: Option<Arc<Handles>>,
-    /// What the application asked for; `None` of an attempt, which has nothing to compare it with.
+    /// What the application asked for, where the handles are not that target's own.
     requested: Option<Target>,
     start: Instant,
 }
 
 impl Recording {
     pub(crate) fn new(handles: &HandleCache, target: &Target) -> Self {
+        let handles = handles.get(target);
         Self {
-            handles: Some(Arc::clone(handles.get(target))),
-            requested: (handles.scope() == Scope::Request).then(|| target.clone()),
+            handles: Some(Arc::clone(handles)),
+            requested: handles.target.is_none().then(|| target.clone()),
             start: clock::now(),
-        }
-    }
-
-    fn scope(&self) -> Scope {
-        if self.requested.is_some() {
-            Scope::Request
-        } else {
-            Scope::Attempt
         }
     }
 
     /// The call ended with an error.
     pub(crate) fn failed(mut self, fault: Fault, history: Option<&History>) {
         if let Some(handles) = self.handles.take() {
-            self.fault(&handles, fault.kind());
-            if self.scope() == Scope::Request {
+            fault_of(&handles, fault.kind());
+            if handles.scope == Scope::Request {
                 journey(&handles, history);
             }
         }
@@ -47,16 +40,15 @@ impl Recording {
 
     /// What happened on the way to an answer that has begun to arrive.
     pub(crate) fn answered(&self, history: Option<&History>) {
-        if let (Some(requested), Some(handles)) = (&self.requested, &self.handles) {
+        if let Some(handles) = &self.handles
+            && handles.scope == Scope::Request
+        {
             journey(handles, history);
             if let Some(history) = history {
+                let requested = handles.target.as_ref().or(self.requested.as_ref());
                 if history.degraded.is_some() {
                     handles.degraded_answers.increment(1);
-                } else if history
-                    .served_by
-                    .as_ref()
-                    .is_some_and(|target| target != requested)
-                {
+                } else if history.served_by.is_some() && history.served_by.as_ref() != requested {
                     handles.fallback_model_invocations.increment(1);
                 }
             }
@@ -68,7 +60,7 @@ impl Recording {
         let Some(handles) = self.handles.take() else {
             return;
         };
-        if self.scope() == Scope::Attempt {
+        if handles.scope == Scope::Attempt {
             if let Some(after) = completion.time_to_first_token {
                 handles
                     .time_to_first_token
@@ -87,7 +79,7 @@ impl Recording {
         }
         match completion.outcome {
             Outcome::Complete => {
-                match self.scope() {
+                match handles.scope {
                     Scope::Attempt => {
                         handles.invocations.increment(1);
                         // The leaf may have taken its time within this very poll.
@@ -101,37 +93,37 @@ impl Recording {
                     }
                 }
             }
-            Outcome::Failed(fault) => self.fault(&handles, fault.kind()),
-            Outcome::Dropped => self.cancelled(&handles),
+            Outcome::Failed(fault) => fault_of(&handles, fault.kind()),
+            Outcome::Dropped => cancelled(&handles),
         }
     }
 
     fn milliseconds(&self, now: Instant) -> f64 {
         now.saturating_duration_since(self.start).as_secs_f64() * 1_000.0
     }
+}
 
-    fn fault(&self, handles: &Handles, kind: FaultKind) {
-        match self.scope() {
-            Scope::Attempt => handles.fault(metric_of(kind), kind),
-            Scope::Request => {
-                handles.requests.increment(1);
-                handles.fault(table::REQUEST_ERRORS, kind);
-            }
+fn fault_of(handles: &Handles, kind: FaultKind) {
+    match handles.scope {
+        Scope::Attempt => handles.fault(metric_of(kind), kind),
+        Scope::Request => {
+            handles.requests.increment(1);
+            handles.fault(table::REQUEST_ERRORS, kind);
         }
     }
+}
 
-    fn cancelled(&self, handles: &Handles) {
-        match self.scope() {
-            Scope::Attempt => handles.cancelled_invocations.increment(1),
-            Scope::Request => handles.cancelled_requests.increment(1),
-        }
+fn cancelled(handles: &Handles) {
+    match handles.scope {
+        Scope::Attempt => handles.cancelled_invocations.increment(1),
+        Scope::Request => handles.cancelled_requests.increment(1),
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
         if let Some(handles) = self.handles.take() {
-            self.cancelled(&handles);
+            cancelled(&handles);
         }
     }
 }

@@ -95,6 +95,20 @@ impl<S> Trace<S> {
     }
 }
 
+impl<S> Trace<S> {
+    fn call_in_span<Request>(&mut self, request: Request) -> TraceFuture<S::Future>
+    where
+        Request: HasTarget + HasDemand,
+        S: Service<Request>,
+    {
+        let traced = Traced::new(self.scope, &request);
+        TraceFuture {
+            call: traced.span.in_scope(|| self.inner.call(request)),
+            traced: Some(traced),
+        }
+    }
+}
+
 impl<S, Request> Service<Request> for Trace<S>
 where
     Request: HasTarget + HasDemand,
@@ -110,27 +124,14 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request) -> Self::Future {
-        if !is_heard() {
-            return TraceFuture {
-                call: self.inner.call(request),
-                traced: None,
-            };
+        if is_heard() {
+            return self.call_in_span(request);
         }
-        let attempt = request.context().attempt();
-        let span = match self.scope {
-            Scope::Request => request_span(request.target(), request.demand()),
-            Scope::Attempt => attempt_span(request.target(), request.demand(), attempt),
-        };
-        let target = request.target().clone();
         TraceFuture {
-            call: span.in_scope(|| self.inner.call(request)),
-            traced: Some(Traced {
-                span,
-                target,
-                scope: self.scope,
-                attempt,
-            }),
+            call: self.inner.call(request),
+            traced: None,
         }
     }
 }
@@ -166,28 +167,13 @@ where
 {
     type Output = F::Output;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Some(traced) = this.traced else {
-            return this.call.poll(cx);
-        };
-        let _entered = traced.span.enter();
+        let _entered = this.traced.as_ref().map(|traced| traced.span.enter());
         let mut result = ready!(this.call.poll(cx));
-        match &mut result {
-            Ok(response) => {
-                record_history(&traced.span, response.history());
-                let traced = traced.clone();
-                response.on_completion(move |completion| traced.completed(completion));
-            }
-            Err(error) => {
-                record_history(&traced.span, error.history());
-                let fault = error.fault();
-                record_fault(&traced.span, fault);
-                // Who counts attempts knows what follows, and tells.
-                if traced.attempt.is_none() {
-                    traced.tell(fault);
-                }
-            }
+        if let Some(traced) = &*this.traced {
+            traced.answered(&mut result);
         }
         Poll::Ready(result)
     }
@@ -199,6 +185,39 @@ fn is_heard() -> bool {
 }
 
 impl Traced {
+    fn new(scope: Scope, request: &(impl HasTarget + HasDemand)) -> Self {
+        let attempt = request.context().attempt();
+        let span = match scope {
+            Scope::Request => request_span(request.target(), request.demand()),
+            Scope::Attempt => attempt_span(request.target(), request.demand(), attempt),
+        };
+        Self {
+            span,
+            target: request.target().clone(),
+            scope,
+            attempt,
+        }
+    }
+
+    fn answered<R: HasCompletion, E: HasFault>(&self, result: &mut Result<R, E>) {
+        match result {
+            Ok(response) => {
+                record_history(&self.span, response.history());
+                let traced = self.clone();
+                response.on_completion(move |completion| traced.completed(completion));
+            }
+            Err(error) => {
+                record_history(&self.span, error.history());
+                let fault = error.fault();
+                record_fault(&self.span, fault);
+                // Who counts attempts knows what follows, and tells.
+                if self.attempt.is_none() {
+                    self.tell(fault);
+                }
+            }
+        }
+    }
+
     fn completed(&self, completion: &Completion) {
         record_cost(&self.span, completion);
         match completion.outcome {
