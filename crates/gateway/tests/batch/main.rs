@@ -2,117 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    collections::HashMap,
-    fmt::Write as _,
-    fs,
-    path::PathBuf,
-    process::{Child, Command, Output, Stdio},
-    time::Duration,
-};
+mod killed;
+mod stage;
 
-use bedrock_sim::{Config, FaultName, FaultSpec, Simulator};
-use rand::{RngExt, SeedableRng, rngs::StdRng};
-use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::{net::TcpListener, runtime::Runtime};
+use std::{fmt::Write as _, fs, process::Stdio};
 
-/// A simulator of one fast model, and a folder with an input.
-struct Stage {
-    /// The simulator serves for as long as it is there.
-    _runtime: Runtime,
-    simulator: Simulator,
-    upstream: String,
-    folder: TempDir,
-}
+use bedrock_sim::{FaultName, FaultSpec};
+use serde_json::Value;
 
-const MODEL: &str = "acme.fast-v1:0";
-const CONCURRENCY: usize = 32;
-
-impl Stage {
-    fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let config = format!(
-            "[models.{MODEL:?}]\ntime_to_first_token_ms = 1\ntokens_per_second = 1000000\noutput_tokens = 3"
-        );
-        let simulator = Simulator::new(Config::from_toml(&config).unwrap()).unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let upstream = format!("http://{}", listener.local_addr().unwrap());
-        runtime.spawn(bedrock_sim::http::serve(
-            listener,
-            simulator.clone(),
-            std::future::pending::<()>(),
-        ));
-        Self {
-            _runtime: runtime,
-            simulator,
-            upstream,
-            folder: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    fn lines(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.path("out")).unwrap();
-        assert!(text.is_empty() || text.ends_with('\n'));
-        text.lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bedrock-gateway"));
-        command
-            .args(["batch", "in", "out", "--invocation-type", "Converse"])
-            .args(["--model", MODEL, "--upstream", &self.upstream])
-            .args(["--concurrency", &CONCURRENCY.to_string()])
-            .current_dir(self.folder.path())
-            .env("AWS_ACCESS_KEY_ID", "any")
-            .env("AWS_SECRET_ACCESS_KEY", "any")
-            .env("RUST_LOG", "off")
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self) -> Output {
-        self.command().output().unwrap()
-    }
-
-    fn succeed(&self) -> String {
-        let output = self.run();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-}
-
-fn record(number: usize) -> Value {
-    let text = format!("Summarise document {number}.");
-    json!({
-        "recordId": format!("REC{number:08}"),
-        "modelInput": {
-            "messages": [{"role": "user", "content": [{"text": text}]}],
-            "inferenceConfig": {"maxTokens": 20},
-        },
-    })
-}
-
-fn records(count: usize) -> String {
-    (0..count).fold(String::new(), |mut text, number| {
-        writeln!(text, "{}", record(number)).unwrap();
-        text
-    })
-}
+use crate::stage::{Running, Stage, eventually, record, records};
 
 /// The error of the record with an id, which is its exception, and what it says.
 fn error_of(lines: &[Value], id: &str) -> (u64, String) {
@@ -384,80 +282,4 @@ fn an_input_that_changes_ends_the_run() {
         said.contains("cannot read the input: it has changed"),
         "{said}"
     );
-}
-
-struct Running(Child);
-
-impl Running {
-    fn has_ended(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_some()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // SIGKILL, where there is such a thing.
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-#[test]
-fn killed_a_hundred_times_it_answers_each_of_ten_thousand_once() {
-    const RECORDS: usize = 10_000;
-    const KILLS: usize = 100;
-    /// No line of the output is shorter.
-    const LINE_BYTES: u64 = 350;
-    let stage = Stage::new();
-    let input: Vec<_> = records(RECORDS).lines().map(str::to_owned).collect();
-    let mut random = StdRng::seed_from_u64(7);
-    let out = stage.path("out");
-    let written = || fs::metadata(&out).map_or(0, |file| file.len());
-    let mut kills = 0;
-    for run in 1..=KILLS {
-        // However late this thread looks, something is left to the run that it kills: one call is never answered. And
-        // something is left to the runs after it, whose records are not there yet.
-        let there = RECORDS / KILLS * run;
-        stage.write("in", &(input[..there].join("\n") + "\n"));
-        stage.simulator.clear_faults();
-        let mut hang = FaultSpec::new(FaultName::Hang);
-        hang.times = Some(1);
-        stage.simulator.add_fault(hang).unwrap();
-        let mut command = stage.command();
-        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
-        let before = written();
-        let mut running = Running(command.spawn().unwrap());
-        // Wherever it is when it has written so much: in the middle of a line as well as between two.
-        let more = random.random_range(0..(RECORDS / KILLS - 1) as u64 * LINE_BYTES);
-        eventually(|| written() >= before + more || running.has_ended());
-        // A call of the run before it may come late, and be the one without an answer.
-        kills += usize::from(!running.has_ended());
-        drop(running);
-    }
-    // In most runs nothing of the run before comes so late.
-    assert!(kills > KILLS / 2, "{kills}");
-    stage.simulator.clear_faults();
-    stage.succeed();
-    let lines = stage.lines();
-    let mut times: HashMap<&str, usize> = HashMap::new();
-    for line in &lines {
-        assert!(line.get("modelOutput").is_some(), "{line}");
-        *times.entry(line["recordId"].as_str().unwrap()).or_default() += 1;
-    }
-    assert_eq!((lines.len(), times.len()), (RECORDS, RECORDS));
-    // Paid for twice: no more than were under way when it was killed.
-    let calls = stage.simulator.ledger().entries.last().unwrap().seq as usize + 1;
-    println!("{calls} calls for {RECORDS} records and {kills} kills");
-    assert!(calls <= RECORDS + KILLS * CONCURRENCY, "{calls}");
-}
-
-/// Looks every millisecond, because a file that grows tells nobody.
-fn eventually(mut holds: impl FnMut() -> bool) {
-    for _ in 0..60_000 {
-        if holds() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    panic!("it never held");
 }
