@@ -62,7 +62,13 @@ impl Frames {
         let (headers, payload) = frame[PRELUDE..]
             .split_at_checked(headers_length)
             .ok_or(Corrupt)?;
-        Headers(headers).try_for_each(|header| header.map(drop))?;
+        Headers(headers).try_for_each(|header| {
+            let (name, text) = header?;
+            let is_text = |bytes: &[u8]| bytes.is_ascii() || std::str::from_utf8(bytes).is_ok();
+            (is_text(name) && is_text(text))
+                .then_some(())
+                .ok_or(Corrupt)
+        })?;
         self.seen += length;
         Ok(Some(Frame { headers, payload }))
     }
@@ -84,9 +90,10 @@ impl<'b> Frame<'b> {
     pub(super) fn header(&self, name: &str) -> &'b str {
         // That they can be read has been seen before.
         let mut headers = Headers(self.headers).flatten();
-        headers
-            .find(|(other, _)| *other == name)
-            .map_or("", |(_, text)| text)
+        let header = headers.find(|(other, _)| *other == name.as_bytes());
+        header.map_or("", |(_, text)| {
+            std::str::from_utf8(text).unwrap_or_default()
+        })
     }
 }
 
@@ -108,7 +115,7 @@ fn word(bytes: &[u8]) -> u32 {
         .fold(0, |word, byte| word << 8 | u32::from(*byte))
 }
 
-/// The names of headers and their values, empty where they are no texts.
+/// The names of headers and their values, empty where they are no texts. Whether texts are UTF-8 is not looked at.
 struct Headers<'b>(&'b [u8]);
 
 impl<'b> Headers<'b> {
@@ -122,13 +129,9 @@ impl<'b> Headers<'b> {
         Ok(word(self.take(size)?) as usize)
     }
 
-    fn text(&mut self, length: usize) -> Result<&'b str, Corrupt> {
-        std::str::from_utf8(self.take(length)?).map_err(|_| Corrupt)
-    }
-
-    fn header(&mut self) -> Result<(&'b str, &'b str), Corrupt> {
+    fn header(&mut self) -> Result<(&'b [u8], &'b [u8]), Corrupt> {
         let length = self.length(1)?;
-        let name = self.text(length)?;
+        let name = self.take(length)?;
         let size = match self.length(1)? {
             // True and false.
             0 | 1 => 0,
@@ -142,7 +145,7 @@ impl<'b> Headers<'b> {
             // A text.
             7 => {
                 let length = self.length(2)?;
-                return Ok((name, self.text(length)?));
+                return Ok((name, self.take(length)?));
             }
             // A time.
             8 => 8,
@@ -151,12 +154,12 @@ impl<'b> Headers<'b> {
             _ => return Err(Corrupt),
         };
         self.take(size)?;
-        Ok((name, ""))
+        Ok((name, b""))
     }
 }
 
 impl<'b> Iterator for Headers<'b> {
-    type Item = Result<(&'b str, &'b str), Corrupt>;
+    type Item = Result<(&'b [u8], &'b [u8]), Corrupt>;
 
     fn next(&mut self) -> Option<Self::Item> {
         (!self.0.is_empty()).then(|| {
