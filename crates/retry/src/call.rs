@@ -8,12 +8,12 @@ use tokio::time::{Duration, Instant};
 use tower_bedrock_core::{Fault, GaveUp, HasCompletion, HasFault, HasTarget, Target};
 use tower_service::Service;
 
-use crate::{Decision, Failure, Observer, Session, budget::Withdrawal, event, service::Spare};
+use crate::{Decision, Failure, Observer, Session, budget::Withdrawal, event, layer::Shared};
 
 /// One call between its attempts: asks the session what to do and the budget whether it may, and keeps
 /// what the next attempt needs.
 pub(crate) struct Call<S, Req, O> {
-    spare: Arc<Spare<S, O>>,
+    shared: Arc<Shared<O>>,
     session: Session,
     next: Next<S, Req>,
     /// The token of the retry that waits or is under way.
@@ -25,12 +25,13 @@ pub(crate) struct Call<S, Req, O> {
 /// What is kept for another attempt.
 enum Next<S, Req> {
     Attempt {
-        /// A clone of the spare one, once it is asked whether it is ready.
-        service: Option<S>,
+        service: S,
         request: Req,
     },
     /// The attempt under way is the last one: the request went with it.
-    Nothing { target: Target },
+    Nothing {
+        target: Target,
+    },
 }
 
 /// Why the next attempt is not made.
@@ -42,20 +43,22 @@ pub(crate) enum NoAttempt<E> {
 
 impl<S, Req, O> Call<S, Req, O>
 where
-    S: Service<Req> + Clone,
+    S: Service<Req>,
     Req: HasTarget + Clone,
     O: Observer,
 {
-    /// A call whose first attempt is about to be made. Keeps a clone of the request only where another one may follow.
+    /// A call whose first attempt is about to be made. Keeps clones only where another one may follow.
     ///
-    /// Inlined, as is the future's own constructor, so that it is cloned to where it stays.
+    /// Inlined, as is the future's own constructor, so that they are cloned to where they stay.
     #[inline]
-    pub(crate) fn new(spare: Arc<Spare<S, O>>, request: &Req) -> Self {
-        let policy = &spare.shared.policy;
-        let session = Session::new(policy, request.context().deadline(), Instant::now);
-        let next = if policy.max_attempts() > 1 {
+    pub(crate) fn new(shared: Arc<Shared<O>>, service: &S, request: &Req) -> Self
+    where
+        S: Clone,
+    {
+        let session = Session::new(&shared.policy, request.context().deadline(), Instant::now);
+        let next = if shared.policy.max_attempts() > 1 {
             Next::Attempt {
-                service: None,
+                service: service.clone(),
                 request: request.clone(),
             }
         } else {
@@ -64,7 +67,7 @@ where
             }
         };
         Self {
-            spare,
+            shared,
             session,
             next,
             withdrawal: None,
@@ -81,7 +84,7 @@ where
         self.withdrawal = None;
 
         let now = Instant::now();
-        let shared = &*self.spare.shared;
+        let shared = &*self.shared;
         let target = self.next.target();
         let mut decision =
             self.session
@@ -110,7 +113,6 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<S::Future, NoAttempt<S::Error>>> {
         if let Next::Attempt { service, .. } = &mut self.next {
-            let service = service.get_or_insert_with(|| self.spare.service());
             ready!(service.poll_ready(cx)).map_err(NoAttempt::Error)?;
         }
         Poll::Ready(match self.time_left() {
@@ -123,8 +125,7 @@ where
 
     /// For how long the next attempt may still start, and what ends it.
     pub(crate) fn time_left(&self) -> Option<(Duration, GaveUp)> {
-        self.session
-            .time_left(&self.spare.shared.policy, Instant::now())
+        self.session.time_left(&self.shared.policy, Instant::now())
     }
 
     /// The request is cloned only where yet another attempt may follow.
@@ -133,7 +134,7 @@ where
             target: self.next.target().clone(),
         };
         let Next::Attempt {
-            service: Some(mut service),
+            mut service,
             mut request,
         } = mem::replace(&mut self.next, nothing)
         else {
@@ -145,14 +146,11 @@ where
         }
         let attempt = self.session.attempts();
         set_attempt(&mut request, attempt);
-        if attempt >= self.spare.shared.policy.max_attempts() {
+        if attempt >= self.shared.policy.max_attempts() {
             return Some(service.call(request));
         }
         let attempt = service.call(request.clone());
-        self.next = Next::Attempt {
-            service: Some(service),
-            request,
-        };
+        self.next = Next::Attempt { service, request };
         Some(attempt)
     }
 
@@ -161,7 +159,7 @@ where
         if let Some(withdrawal) = self.withdrawal.take() {
             withdrawal.give_back();
         }
-        if let Some(budgets) = &self.spare.shared.budgets {
+        if let Some(budgets) = &self.shared.budgets {
             budgets.call_answered(self.next.target());
         }
         if let Some(history) = response.history_mut() {
@@ -174,7 +172,7 @@ where
     pub(crate) fn gave_up_waiting(&self, fault: Fault, why: GaveUp) {
         let failure = self.failure(fault);
         event::gave_up_waiting(&failure, why);
-        self.spare.shared.observer.gave_up(&failure, why);
+        self.shared.observer.gave_up(&failure, why);
     }
 
     /// The error that the caller gets.

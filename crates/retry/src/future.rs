@@ -61,7 +61,7 @@ where
 
 impl<S, Req, O> Future for ResponseFuture<S, Req, O>
 where
-    S: Service<Req> + Clone,
+    S: Service<Req>,
     S::Response: HasCompletion,
     S::Error: HasFault,
     Req: HasTarget + Clone,
@@ -138,7 +138,7 @@ where
 impl<F> State<F> {
     fn readiness<S, Req, O>(call: &Call<S, Req, O>) -> Self
     where
-        S: Service<Req, Future = F> + Clone,
+        S: Service<Req, Future = F>,
         Req: HasTarget + Clone,
         O: Observer,
     {

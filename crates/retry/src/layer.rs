@@ -102,7 +102,7 @@ impl<O> Clone for RetryLayer<O> {
     }
 }
 
-impl<S: Clone, O> Layer<S> for RetryLayer<O> {
+impl<S, O> Layer<S> for RetryLayer<O> {
     type Service = Retry<S, O>;
 
     fn layer(&self, inner: S) -> Self::Service {

@@ -4,7 +4,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use parking_lot::Mutex;
 use tower_bedrock_core::{HasCompletion, HasFault, HasTarget};
 use tower_service::Service;
 
@@ -21,28 +20,12 @@ use crate::{
 /// Clones share the retry budgets, the source of randomness and the observer.
 pub struct Retry<S, O = ()> {
     inner: S,
-    spare: Arc<Spare<S, O>>,
-    /// Whether the service inside may be another than the spare is a clone of.
-    changed: bool,
-}
-
-/// What calls make their further attempts with. Few come to that, and a clone of a stack for every call would cost as
-/// much as its other policies.
-pub(crate) struct Spare<S, O> {
-    pub(crate) shared: Arc<Shared<O>>,
-    service: Mutex<S>,
+    shared: Arc<Shared<O>>,
 }
 
 impl<S, O> Retry<S, O> {
-    pub(crate) fn new(inner: S, shared: Arc<Shared<O>>) -> Self
-    where
-        S: Clone,
-    {
-        Self {
-            spare: Arc::new(Spare::new(&inner, shared)),
-            inner,
-            changed: false,
-        }
+    pub(crate) const fn new(inner: S, shared: Arc<Shared<O>>) -> Self {
+        Self { inner, shared }
     }
 
     /// The service inside.
@@ -52,7 +35,6 @@ impl<S, O> Retry<S, O> {
 
     /// The service inside, to be changed.
     pub const fn get_mut(&mut self) -> &mut S {
-        self.changed = true;
         &mut self.inner
     }
 
@@ -81,13 +63,9 @@ where
     #[inline]
     fn call(&mut self, mut request: Req) -> Self::Future {
         set_attempt(&mut request, 1);
-        if std::mem::take(&mut self.changed) {
-            let shared = Arc::clone(&self.spare.shared);
-            self.spare = Arc::new(Spare::new(&self.inner, shared));
-        }
-        // The instance that was polled ready makes the first attempt; a clone, which has to become ready first, the
-        // others.
-        let call = Call::new(Arc::clone(&self.spare), &request);
+        // The instance that was polled ready makes the first attempt; the clone, which has to become
+        // ready first, the others.
+        let call = Call::new(Arc::clone(&self.shared), &self.inner, &request);
         ResponseFuture::new(call, self.inner.call(request))
     }
 }
@@ -97,23 +75,8 @@ impl<S: Clone, O> Clone for Retry<S, O> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            spare: Arc::clone(&self.spare),
-            changed: self.changed,
+            shared: Arc::clone(&self.shared),
         }
-    }
-}
-
-impl<S: Clone, O> Spare<S, O> {
-    fn new(service: &S, shared: Arc<Shared<O>>) -> Self {
-        Self {
-            shared,
-            service: Mutex::new(service.clone()),
-        }
-    }
-
-    /// A clone that is a call's own.
-    pub(crate) fn service(&self) -> S {
-        self.service.lock().clone()
     }
 }
 
@@ -121,7 +84,7 @@ impl<S: fmt::Debug, O> fmt::Debug for Retry<S, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Retry")
             .field("inner", &self.inner)
-            .field("policy", &self.spare.shared.policy)
+            .field("policy", &self.shared.policy)
             .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,6 @@ mod attempts;
 mod backoff;
 mod budget;
 mod cancel;
-mod changed;
 mod common;
 mod cost;
 mod cycle;
