@@ -116,7 +116,7 @@ impl LimiterBuilder {
     ///
     /// Default: 250 milliseconds, for a new connection's handshakes and a packet sent twice. They cost a sliding
     /// window 0.4% of its limit, and a bucket in use nothing. Zero where all calls take the same time to arrive.
-    /// Of the limits that a [fleet](Self::fleet) shares, half a second at most: others leave a member that has fallen
+    /// Of the limits that a fleet shares, half a second at most: others leave a member that has fallen
     /// silent a hundredth of a minute more, for this and for how fast clocks go.
     pub const fn delay_variation(mut self, time: Duration) -> Self {
         self.config.delay_variation = time;
