@@ -209,9 +209,9 @@ impl Queue for SqsQueue {
         let failed = receipt.failed.saturating_add(u32::from(counted));
         if !is_fifo(&shared.url) && (counted || self.is_worn(&receipt)) {
             match shared.send_anew(&receipt, failed, after).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return shared.delete(&receipt).await,
                 Err(error) => {
-                    tracing::warn!(%error, "a message cannot be sent anew: its receipts count")
+                    tracing::warn!(%error, "a message cannot be sent anew: its receipts count");
                 }
             }
         }

@@ -67,10 +67,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Puts a message that is the same but for its receipts, and knows how many attempts have failed, in place of one
-    /// that was received.
-    ///
-    /// A process that dies in between leaves both.
+    /// Sends a message that was received once more: it is the same but for its receipts, and knows how many attempts have
+    /// failed.
     pub(super) async fn send_anew(
         &self,
         receipt: &SqsReceipt,
@@ -87,8 +85,7 @@ impl Shared {
         let attributes = attributes.map_err(SqsError::not_sent)?;
         let delay = Some(after.min(MAX_DELAY));
         self.send(&self.url, message, &receipt.id, attributes, delay)
-            .await?;
-        self.delete(receipt).await
+            .await
     }
 
     pub(super) async fn delete(&self, receipt: &SqsReceipt) -> Result<(), SqsError> {
@@ -147,14 +144,11 @@ impl Shared {
         let receives = system.get(&Attribute::ApproximateReceiveCount);
         let receives = receives.and_then(|count| number(count)).unwrap_or(1);
         let told = attributes::text(&attributes, FAILED).and_then(number);
-        let remembered = self.failed.get(&id);
-        let failed = told.unwrap_or(0).max(remembered.unwrap_or(0));
-        let attempts = if receives > max_receives {
-            // Nobody was left to say what became of them.
-            failed.saturating_add(receives)
-        } else {
-            failed.saturating_add(1)
-        };
+        let told = told.unwrap_or(0);
+        let remembered = self.failed.get(&id).unwrap_or(0);
+        // Of too many nobody was left to say what became of them.
+        let here = if receives > max_receives { receives } else { 1 };
+        let attempts = told.saturating_add(here).max(remembered.saturating_add(1));
         Some(Delivery {
             message: received.clone(),
             receipt: SqsReceipt {
@@ -162,7 +156,7 @@ impl Shared {
                 id,
                 message: received,
                 attributes,
-                failed,
+                failed: told.max(remembered),
                 receives,
                 received: Instant::now(),
             },
