@@ -32,7 +32,11 @@ pub(crate) struct Key {
 /// Where a call stands.
 #[derive(Debug)]
 pub(crate) enum Turn {
-    Done(Result<Grant, Refusal>),
+    /// It goes at once, past nobody.
+    Granted(Grant),
+    /// The queue has let it through, be it as it joined: it is on hold until it is sent.
+    Served(Grant),
+    Refused(Refusal),
     /// It waits under this number, and is to poll again at the given moment where it keeps the timer.
     Waits(usize, Option<Time>),
 }
@@ -100,11 +104,11 @@ impl Key {
     pub(crate) fn ask(&self, ask: &Ask<'_>, now: Time, waker: &Waker) -> Turn {
         self.step(
             |state, mut day, wakers| match state.ask(ask, now, day.as_deref_mut(), wakers) {
-                Answer::Granted(grant) => Turn::Done(Ok(grant)),
+                Answer::Granted(grant) => Turn::Granted(grant),
                 Answer::Refused(refusal) => {
                     #[cfg(feature = "redis")]
                     self.missed(&refusal);
-                    Turn::Done(Err(refusal))
+                    Turn::Refused(refusal)
                 }
                 Answer::Waits(id) => self.turn(state, id, now, day, waker, wakers),
             },
@@ -246,7 +250,7 @@ impl Key {
             if let Some(next) = next {
                 self.note(state, next, day, wakers);
             }
-            return Turn::Done(outcome);
+            return outcome.map_or_else(Turn::Refused, Turn::Served);
         }
         let Some(next) = next else {
             return Turn::Waits(id, None);

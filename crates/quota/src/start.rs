@@ -61,25 +61,26 @@ impl Meters {
 
 #[cold]
 fn ask_to_wait(key: Arc<Key>, ask: &Ask<'_>, now: Time, demand: &Demand, waker: &Waker) -> Start {
+    let reserved = |key: Arc<Key>, grant, waited| {
+        key.tell(|observe, name| observe.admitted(name, Duration::ZERO));
+        Start::Reserved(Reservation::new(key, grant, waited, *demand))
+    };
+    let waited = || Waited {
+        priority: ask.priority,
+        tenant: ask.tenant.cloned(),
+        weight: ask.weight,
+    };
     match key.ask(ask, now, waker) {
-        Turn::Done(Ok(grant)) => {
-            key.tell(|observe, name| observe.admitted(name, Duration::ZERO));
-            Start::Reserved(Reservation::new(key, grant, None, *demand))
-        }
-        Turn::Done(Err(refusal)) => Start::Refused(exhausted(&key, &refusal, Duration::ZERO)),
-        Turn::Waits(id, _) => {
-            let waited = Waited {
-                priority: ask.priority,
-                tenant: ask.tenant.cloned(),
-                weight: ask.weight,
-            };
-            Start::Waits(Seat {
-                key,
-                id,
-                waited: Some(waited),
-                since: now,
-            })
-        }
+        Turn::Granted(grant) => reserved(key, grant, None),
+        // It has gone first, and its tenant was charged for that.
+        Turn::Served(grant) => reserved(key, grant, Some(waited())),
+        Turn::Refused(refusal) => Start::Refused(exhausted(&key, &refusal, Duration::ZERO)),
+        Turn::Waits(id, _) => Start::Waits(Seat {
+            key,
+            id,
+            waited: Some(waited()),
+            since: now,
+        }),
     }
 }
 

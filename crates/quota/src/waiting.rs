@@ -68,18 +68,19 @@ impl Future for Waiting {
         loop {
             let now = times.now();
             match seat.key.poll(seat.id, now, cx.waker()) {
-                Turn::Done(outcome) => {
+                Turn::Granted(grant) | Turn::Served(grant) => {
                     let waited = seat.waited.take();
                     this.timer.set(None);
                     let time = now.wait_from(seat.since);
-                    return Poll::Ready(match outcome {
-                        Ok(grant) => {
-                            seat.key.tell(|observe, name| observe.admitted(name, time));
-                            let key = Arc::clone(&seat.key);
-                            Ok(Reservation::new(key, grant, waited, *this.demand))
-                        }
-                        Err(refusal) => Err(exhausted(&seat.key, &refusal, time)),
-                    });
+                    seat.key.tell(|observe, name| observe.admitted(name, time));
+                    let key = Arc::clone(&seat.key);
+                    return Poll::Ready(Ok(Reservation::new(key, grant, waited, *this.demand)));
+                }
+                Turn::Refused(refusal) => {
+                    seat.waited = None;
+                    this.timer.set(None);
+                    let time = now.wait_from(seat.since);
+                    return Poll::Ready(Err(exhausted(&seat.key, &refusal, time)));
                 }
                 Turn::Waits(_, None) => {
                     this.timer.set(None);

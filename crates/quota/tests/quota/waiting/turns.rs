@@ -20,6 +20,29 @@ async fn a_large_call_at_the_head_is_not_starved_by_small_ones() {
     }
 }
 
+/// A call that goes first as it joins those who wait counts from when it is sent, like any other.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_goes_first_counts_from_its_start() {
+    let limits = Limits::new().with_tokens_per_minute(1_000);
+    let limiter = builder(limits).build().unwrap();
+    let _half = take_all(&limiter, 500);
+    let batch = Context::new().with_priority(Priority::Batch);
+    let waits = wait(&limiter, tokens(900), batch).await;
+    let urgent = Context::new().with_priority(Priority::Interactive);
+    let mut first = limiter
+        .try_reserve(&target(), &tokens(100), &urgent)
+        .unwrap();
+    first.sent();
+    waits.abort();
+    advance(Duration::from_secs(50)).await;
+    first.complete(&used(100));
+    let used = || limiter.snapshot(&target()).unwrap().tokens_per_minute.used;
+    assert_eq!(used(), 600);
+    // Both a minute after they were sent.
+    advance(Duration::from_secs(11)).await;
+    assert_eq!(used(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn small_calls_do_not_wait_behind_an_impossible_one() {
     let limiter = builder(bucket(600)).build().unwrap();
