@@ -16,14 +16,16 @@ use std::{
 use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, cmd};
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout};
 
 use self::place::{Connection, Place};
 use super::{Answer, Answering, Renewal, Store, StoreError};
 use crate::InvalidConfig;
 
-/// A node that is up has answered by then.
+/// A node that is up, and near, has answered by then.
 const SHORTLY: Duration = Duration::from_millis(50);
+/// For how long a connection to a cluster's nodes is not replaced by another one.
+const YOUNG: Duration = Duration::from_secs(5);
 
 /// Redis from version 5 on (tested with 7), or any Valkey: a single server, a cluster, or what Sentinels watch.
 ///
@@ -63,7 +65,7 @@ struct Shared {
     doubtful: AtomicU64,
 }
 
-type Numbered = (u64, Connection);
+type Numbered = (u64, Connection, Instant);
 
 /// Casts doubt on the latest connection that was asked when it is dropped, unless that has been dispelled.
 struct Doubt<'a> {
@@ -181,7 +183,7 @@ impl RedisStore {
             doubtful: &shared.doubtful,
             asked: AtomicU64::new(0),
         };
-        let ask = async |(number, mut connection): Numbered| {
+        let ask = async |(number, mut connection, _): Numbered| {
             doubt.asked.fetch_max(number, Relaxed);
             let call = |command: &str, script: &str| {
                 let mut call = cmd(command);
@@ -213,8 +215,11 @@ impl RedisStore {
             }
             _ => anew().await,
         };
+        // A server that refuses, for want of memory perhaps, is there: another connection would be refused as well.
+        if !numbers.as_ref().is_err_and(|error| !is_refusal(error)) {
+            doubt.dispel();
+        }
         let numbers = numbers.map_err(|error| StoreError::Failed(error.to_string()))?;
-        doubt.dispel();
         Answer::from_numbers(&numbers)
     }
 
@@ -223,20 +228,26 @@ impl RedisStore {
         let shared = &*self.shared;
         let _making = shared.making.lock().await;
         let known = shared.connection.lock().clone();
-        if let Some(known) = known.filter(|known| shared.is_sound(known)) {
+        if let Some(known) = known.filter(|known| shared.is_sound(known) || is_young(known)) {
             return Ok(known);
         }
         let doubtful = shared.doubtful.load(Relaxed);
-        let new = (doubtful + 1, self.place.connect().await?);
+        let connection = self.place.connect().await?;
+        let new = (doubtful + 1, connection, Instant::now());
         *shared.connection.lock() = Some(new.clone());
         Ok(new)
     }
 }
 
 impl Shared {
-    fn is_sound(&self, (number, _): &Numbered) -> bool {
+    fn is_sound(&self, (number, ..): &Numbered) -> bool {
         *number > self.doubtful.load(Relaxed)
     }
+}
+
+/// One to a cluster connects to each node by itself, again and again. While a node is down, others would not do better.
+fn is_young((_, connection, made): &Numbered) -> bool {
+    connection.is_of_nodes() && made.elapsed() < YOUNG
 }
 
 /// Whatever comes first of two answers, or the last one's error.
@@ -249,6 +260,16 @@ async fn either<T>(
         Either::Left((Err(_), other)) => other.await,
         Either::Right((Err(_), one)) => one.await,
     }
+}
+
+/// An answer that has nothing to do with which server gave it.
+fn is_refusal(error: &RedisError) -> bool {
+    // Who is asked to log in has to connect anew for it.
+    error.code() != Some("NOAUTH")
+        && matches!(
+            error.kind(),
+            ErrorKind::Extension | ErrorKind::Server(ServerErrorKind::ResponseError)
+        )
 }
 
 fn is_unknown_script(error: &RedisError) -> bool {
