@@ -22,7 +22,8 @@ pub(super) fn with_own<const N: usize>(
     others: &Attributes,
     own: [(&str, &str); N],
 ) -> Result<Attributes, BuildError> {
-    let mut names: Vec<_> = others.keys().filter(|name| !is_own(name)).collect();
+    let is_kept = |name: &&String| *name != FAILED && own.iter().all(|(own, _)| own != name);
+    let mut names: Vec<_> = others.keys().filter(is_kept).collect();
     names.sort_unstable();
     let mut attributes: Attributes = names
         .into_iter()
@@ -38,16 +39,13 @@ pub(super) fn with_own<const N: usize>(
     Ok(attributes)
 }
 
-/// Whether there is room for all of a message's attributes beside so many of ours.
-pub(super) fn have_room(others: &Attributes, own: usize) -> bool {
-    let others = others.keys().filter(|name| !is_own(name)).count();
-    others + own <= MAX_ATTRIBUTES
+/// Whether there is room for all of a message's attributes beside its key and the number of its failed attempts.
+pub(super) fn can_be_sent_anew(others: &Attributes) -> bool {
+    let own = [KEY, FAILED];
+    let others = others.keys().filter(|name| !own.contains(&name.as_str()));
+    others.count() + own.len() <= MAX_ATTRIBUTES
 }
 
 pub(super) fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
     attributes.get(name)?.string_value.as_deref()
-}
-
-fn is_own(name: &str) -> bool {
-    [KEY, FAILED, EXCEPTION, ATTEMPTS].contains(&name)
 }

@@ -178,9 +178,15 @@ impl Queue for SqsQueue {
             .await
             .map_err(|error| SqsError::new("the queue cannot be polled", error))?;
         let messages = received.messages.unwrap_or_default().into_iter();
-        Ok(messages
-            .filter_map(|message| self.shared.delivery(message, max_receives))
-            .collect())
+        let mut deliveries = Vec::new();
+        for message in messages {
+            if let Some(delivery) = self.shared.delivery(message, max_receives)
+                && !self.shared.is_moved(&delivery.receipt).await
+            {
+                deliveries.push(delivery);
+            }
+        }
+        Ok(deliveries)
     }
 
     async fn extend(&self, receipt: &SqsReceipt, visibility: Duration) -> Result<(), SqsError> {
@@ -282,8 +288,14 @@ impl fmt::Debug for SqsReceipt {
 mod tests {
     use aws_sdk_sqs::{
         config::{BehaviorVersion, Config},
+        error::ErrorMetadata,
+        operation::{
+            delete_message::DeleteMessageError, receive_message::ReceiveMessageOutput,
+            send_message::SendMessageOutput,
+        },
         types::{Message as SqsMessage, MessageAttributeValue},
     };
+    use aws_smithy_mocks::{RuleMode, mock, mock_client};
 
     use super::{attributes::FAILED, *};
 
@@ -340,6 +352,67 @@ mod tests {
         let delivery = || shared.delivery(received("a", 1, None), 20).unwrap();
         shared.remember(&delivery().receipt, 2);
         assert_eq!(delivery().attempts, 3);
+    }
+
+    /// With what its producer says of it, and what the queue does.
+    fn delivered(shared: &Shared, names: impl IntoIterator<Item = &'static str>) -> SqsReceipt {
+        let value = || {
+            let value = MessageAttributeValue::builder().data_type("String");
+            value.string_value("theirs").build().unwrap()
+        };
+        let mut message = received("a", 1, Some("2"));
+        let attributes = message.message_attributes.get_or_insert_default();
+        attributes.extend(names.into_iter().map(|name| (name.to_owned(), value())));
+        shared.delivery(message, 20).unwrap().receipt
+    }
+
+    #[test]
+    fn a_copy_has_all_that_its_message_had() {
+        let receipt = delivered(&shared(), ["Attempts", "Exception", "Source"]);
+        let own = [(KEY, "key"), (FAILED, "3")];
+        let copy = attributes::with_own(&receipt.attributes, own).unwrap();
+        let text = |name| attributes::text(&copy, name);
+        for name in ["Attempts", "Exception", "Source"] {
+            assert_eq!(text(name), Some("theirs"));
+        }
+        assert_eq!((text(KEY), text(FAILED)), (Some("key"), Some("3")));
+    }
+
+    #[test]
+    fn what_has_no_room_for_a_number_is_not_sent_anew() {
+        const NAMES: [&str; 9] = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+        let has_room = |names: &[&'static str]| {
+            let receipt = delivered(&shared(), names.iter().copied());
+            attributes::can_be_sent_anew(&receipt.attributes)
+        };
+        assert!(has_room(&NAMES[..8]));
+        assert!(!has_room(&NAMES));
+    }
+
+    #[tokio::test]
+    async fn a_message_whose_copy_was_sent_is_not_worked_at_again() {
+        let sent = mock!(Client::send_message)
+            .then_output(|| SendMessageOutput::builder().message_id("b").build());
+        let refused = mock!(Client::delete_message).then_error(|| {
+            DeleteMessageError::generic(ErrorMetadata::builder().code("AccessDenied").build())
+        });
+        let again = mock!(Client::receive_message).then_output(|| {
+            let message = received("a", 2, None);
+            ReceiveMessageOutput::builder().messages(message).build()
+        });
+        let client = mock_client!(aws_sdk_sqs, RuleMode::MatchAny, [&sent, &refused, &again]);
+        let queue = SqsQueue::new(client, "queue", "failed");
+        let delivery = queue.shared.delivery(received("a", 1, None), 20).unwrap();
+        let given_back = queue
+            .give_back(delivery.receipt, Duration::ZERO, true)
+            .await;
+        assert!(given_back.is_err());
+
+        for _ in 0..3 {
+            let received = queue.receive(10, Duration::from_secs(60)).await.unwrap();
+            assert!(received.is_empty());
+        }
+        assert_eq!((sent.num_calls(), refused.num_calls()), (1, 4));
     }
 
     #[test]

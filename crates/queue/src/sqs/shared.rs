@@ -20,6 +20,8 @@ pub(super) struct Shared {
     pub(super) dead_letter_url: String,
     /// Attempts that failed here, by message, where they could not be told to SQS. Bounded; a forgotten one begins anew.
     failed: Cache<String, u32>,
+    /// Messages of which a copy was sent, and which are not yet known to be deleted.
+    moved: Cache<String, ()>,
 }
 
 /// Messages whose failed attempts are remembered.
@@ -35,6 +37,7 @@ impl Shared {
             url,
             dead_letter_url,
             failed: Cache::new(REMEMBERED),
+            moved: Cache::new(REMEMBERED),
         }
     }
 
@@ -78,14 +81,25 @@ impl Shared {
         let message = &receipt.message;
         let failed = failed.to_string();
         let own = [(KEY, message.key()), (FAILED, &failed)];
-        if !attributes::have_room(&receipt.attributes, own.len()) {
+        if !attributes::can_be_sent_anew(&receipt.attributes) {
             return Err(SqsError::not_sent("it has too many attributes of its own"));
         }
         let attributes = attributes::with_own(&receipt.attributes, own);
         let attributes = attributes.map_err(SqsError::not_sent)?;
         let delay = Some(after.min(MAX_DELAY));
         self.send(&self.url, message, &receipt.id, attributes, delay)
-            .await
+            .await?;
+        self.moved.insert(receipt.id.clone(), ());
+        Ok(())
+    }
+
+    /// Whether a copy has taken the message's place: its deletion failed then, and is all that is left to do.
+    pub(super) async fn is_moved(&self, receipt: &SqsReceipt) -> bool {
+        let moved = self.moved.get(&receipt.id).is_some();
+        if moved && let Err(error) = self.delete(receipt).await {
+            tracing::warn!(%error, "a message whose copy was sent is still there");
+        }
+        moved
     }
 
     pub(super) async fn delete(&self, receipt: &SqsReceipt) -> Result<(), SqsError> {
@@ -97,6 +111,7 @@ impl Shared {
             .await
             .map_err(|error| SqsError::new("a message cannot be deleted", error))?;
         self.failed.remove(&receipt.id);
+        self.moved.remove(&receipt.id);
         Ok(())
     }
 
