@@ -192,11 +192,10 @@ impl Operations {
                 subject.name
             )),
             description: format!(
-                "[{}] {}: {about}. {} What to do: {}",
+                "[{}] {}: {about}. {}",
                 rule.severity.as_str(),
                 rule.title,
-                rule.meaning,
-                rule.what_to_do
+                kind.advice()
             ),
             kind,
             topic: self.topics.get(&rule.severity).cloned(),

@@ -3,6 +3,9 @@ use serde_json::{Map, Value, json};
 use super::{Alarm, Operations, Query, Severity, dashboard::REGION_PLACEHOLDER};
 use crate::names;
 
+/// The mapping from kinds of alarms to what they mean, and what to do.
+const ADVICE: &str = "Advice";
+
 impl Operations {
     /// All of it as a CloudFormation template: the dashboard, alarms, log queries, the application's policy,
     /// and a topic for each severity that none was named for.
@@ -14,7 +17,10 @@ impl Operations {
                 resources.insert(topic_id(severity), self.topic_resource(severity));
             }
         }
+        let mut advice = Map::new();
         for alarm in self.alarms() {
+            let kind = alarm.kind();
+            advice.insert(kind.as_str().to_owned(), json!({"Text": kind.advice()}));
             resources.insert(alarm_id(&alarm), self.alarm_resource(&alarm));
         }
         resources.insert("Dashboard".to_owned(), self.dashboard_resource());
@@ -46,6 +52,7 @@ impl Operations {
         json!({
             "AWSTemplateFormatVersion": "2010-09-09",
             "Description": format!("Watching the Bedrock calls of {}", self.name),
+            "Mappings": {ADVICE: advice},
             "Resources": resources,
         })
     }
@@ -66,7 +73,7 @@ impl Operations {
             "Type": "AWS::CloudWatch::Alarm",
             "Properties": {
                 "AlarmName": alarm.name(),
-                "AlarmDescription": alarm.description(),
+                "AlarmDescription": description(alarm),
                 "AlarmActions": [topic],
                 "OKActions": [topic],
                 "Metrics": alarm.queries().iter().map(query).collect::<Vec<_>>(),
@@ -96,6 +103,16 @@ impl Operations {
                 "DashboardBody": {"Fn::Join": ["", parts]},
             },
         })
+    }
+}
+
+/// What an alarm says of itself. What all of its kind say is in the template once: templates have a size.
+fn description(alarm: &Alarm) -> Value {
+    let kind = alarm.kind();
+    let advice = json!({"Fn::FindInMap": [ADVICE, kind.as_str(), "Text"]});
+    match alarm.description().strip_suffix(&kind.advice()) {
+        Some(own) => json!({"Fn::Join": ["", [own, advice]]}),
+        None => Value::from(alarm.description()),
     }
 }
 

@@ -23,7 +23,7 @@ impl Operations {
                     "labels": {"severity": rule.severity.as_str()},
                     "annotations": {
                         "summary": format!("{}: {{{{ $labels.ModelId }}}} in {{{{ $labels.Region }}}}", rule.title),
-                        "description": format!("{} What to do: {}", rule.meaning, rule.what_to_do),
+                        "description": kind.advice(),
                     },
                 })
             })

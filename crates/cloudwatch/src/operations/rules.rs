@@ -136,6 +136,12 @@ impl AlarmKind {
         self.rule().severity
     }
 
+    /// What all alarms of this kind mean, and what to do.
+    pub(crate) fn advice(self) -> String {
+        let rule = self.rule();
+        format!("{} What to do: {}", rule.meaning, rule.what_to_do)
+    }
+
     pub(crate) const fn rule(self) -> &'static Rule {
         match self {
             Self::Throttled => &THROTTLED,

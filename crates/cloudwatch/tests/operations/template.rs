@@ -82,6 +82,17 @@ fn a_template_makes_the_topics_that_were_not_named() {
     assert!(count("AWS::Logs::QueryDefinition") >= 3);
 }
 
+/// As the documentation of `deploy` says.
+#[test]
+fn a_template_of_three_targets_fits_a_request() {
+    let three = builder().target(target("us-west-2", "amazon.nova-pro-v1:0"));
+    let template = three.build().unwrap().cloudformation();
+    let bytes = template.to_string().len();
+    assert!(bytes <= 51_200, "{bytes}");
+    let text = &template["Mappings"]["Advice"]["throttled"]["Text"];
+    assert!(text.as_str().unwrap().contains("What to do: "));
+}
+
 /// CloudFormation takes a resource of another logical id for another resource, and an alarm's name is taken then.
 #[test]
 fn further_targets_leave_alarms_under_their_logical_ids() {
