@@ -210,7 +210,9 @@ fn findings(kinds: &[Kind], streams: &[Row]) -> String {
   has collapsed in {as_it_comes_collapsed}: tell it the quota, and set the breaker, where these figures matter.
 - **Streams.** A fault in an answer that has begun and has no content yet is one like any other: {at_first:.0}% are answered,
   by the other model. After three deltas somebody has read them, so the call fails, with an error and never with an
-  end that looks whole. The breaker counts it, and sends the next calls to the other model: {after_some:.0}%.
+  end that looks whole; {after_some:.0}% of the calls are answered, as the breaker counts such a fault and sends the next ones to
+  the other model. Tuned as above it leaves throttles to the quota layer, which learns from them and goes on calling. A
+  stall is for the leaf to notice: `BedrockService` and the gateway do, the simulator's own does not.
 - **Slow answers are a question of judgement.** When answers take ten times as long a third of them would still be in
   time. With 30 seconds for an attempt most of those are given up, and so are the hanging ones, early
   enough for another model. Who has no other model and would rather wait sets a longer attempt timeout.
