@@ -97,7 +97,8 @@ impl Keys {
         )?;
         push_names(&mut text, &signed);
         write!(text, ", Signature={signature}")?;
-        let authorization = HeaderValue::from_str(&text)?;
+        let mut authorization = HeaderValue::from_str(&text)?;
+        authorization.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, authorization);
         Ok(())
     }
