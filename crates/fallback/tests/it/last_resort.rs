@@ -1,7 +1,5 @@
 //! The responder at the end of a chain, where the service itself has trouble with readiness.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     future::pending,
     task::{Context as TaskContext, Poll},

@@ -1,7 +1,5 @@
 //! What a chain may be, found out when the layer is built.
 
-#![allow(clippy::unwrap_used)]
-
 use std::time::Duration;
 
 use proptest::prelude::*;

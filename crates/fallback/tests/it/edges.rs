@@ -1,8 +1,6 @@
 //! Where one hop ends and the next begins: readiness, deadlines, repeated targets, dropped calls, and
 //! what a call that needs no fallback costs.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     future::{Future, Ready, pending, ready},
     pin::pin,
