@@ -3,6 +3,8 @@
 mod attributes;
 mod error;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc};
 
@@ -35,7 +37,7 @@ use crate::{DeadLetter, Delivery, Message, Queue};
 /// - The **key** travels as the attribute `IdempotencyKey`. A message sent by others has the key of that attribute,
 ///   else its deduplication id, else its message id.
 /// - What is **set aside** is sent to the dead-letter queue with its attributes (SQS takes ten: the first seven by
-///   name), and `Exception` and `Attempts` beside them, and then deleted. A process that dies in between does it
+///   name), its `AWSTraceHeader`, and `Exception` and `Attempts` beside them, and then deleted. A process that dies in between does it
 ///   twice; a FIFO queue takes only the first. What a codec has to say of the error stays here. A message so large that
 ///   its attributes do not fit goes without any. What the dead-letter queue refuses all the same comes again whenever
 ///   its lease ends, and holds up its group: so let that queue take messages as large as this one does.
@@ -57,6 +59,9 @@ use crate::{DeadLetter, Delivery, Message, Queue};
 ///   used up, and is sent anew from then on, so that its receipts begin at one again;
 /// - what is left to use them up are receipts that nobody was left to say anything of: their processes were killed, or
 ///   were by the message itself. It is set aside as `abandoned` without another attempt.
+///
+/// A redrive policy of the queue's own is not needed for that: it would count receipts, and what it has moved has no
+/// more attempts than were left, for the number stays on the message.
 ///
 /// A process that dies between sending and deleting leaves two messages with one key; the results tell the second
 /// from new work. The retention period begins anew with each. It takes `sqs:SendMessage` on the queue itself: without it,
@@ -133,7 +138,7 @@ impl SqsQueue {
     ///
     /// [`SqsError`] where SQS refuses it, or its body is not text.
     pub async fn send(&self, message: &Message) -> Result<(), SqsError> {
-        let attributes = attributes::with_own(&Attributes::new(), [(KEY, message.key())]);
+        let attributes = Attributes::default().with_own([(KEY, message.key())]);
         let attributes = attributes.map_err(SqsError::not_sent)?;
         let Shared { url, .. } = &*self.shared;
         self.shared
@@ -144,6 +149,15 @@ impl SqsQueue {
     /// Whether a message has to be sent anew for its receipts not to count against it.
     const fn is_worn(&self, receipt: &SqsReceipt) -> bool {
         receipt.receives > self.max_receives / 2
+    }
+}
+
+impl SqsReceipt {
+    /// The longest that the message can stay invisible from now on, in seconds. SQS counts from the receipt on; a second
+    /// is for the way there.
+    fn visibility_left(&self) -> i32 {
+        let held = self.received.elapsed().as_secs() + 1;
+        MAX_VISIBILITY_SECS.saturating_sub(held) as i32
     }
 }
 
@@ -174,6 +188,7 @@ impl Queue for SqsQueue {
             .message_system_attribute_names(Attribute::MessageDeduplicationId)
             .message_system_attribute_names(Attribute::MessageGroupId)
             .message_system_attribute_names(Attribute::ApproximateReceiveCount)
+            .message_system_attribute_names(Attribute::AwsTraceHeader)
             .send()
             .await
             .map_err(|error| SqsError::new("the queue cannot be polled", error))?;
@@ -190,9 +205,7 @@ impl Queue for SqsQueue {
     }
 
     async fn extend(&self, receipt: &SqsReceipt, visibility: Duration) -> Result<(), SqsError> {
-        // SQS counts from the receipt on. A second is for the way there.
-        let held = receipt.received.elapsed().as_secs() + 1;
-        let left = MAX_VISIBILITY_SECS.saturating_sub(held) as i32;
+        let left = receipt.visibility_left();
         if left == 0 {
             let why = "it has been held for the twelve hours that SQS allows";
             return Err(SqsError::new("a lease cannot be changed", why));
@@ -224,7 +237,8 @@ impl Queue for SqsQueue {
         if counted {
             shared.remember(&receipt, failed);
         }
-        shared.change_visibility(&receipt, secs(after)).await
+        let visibility = secs(after).min(receipt.visibility_left());
+        shared.change_visibility(&receipt, visibility).await
     }
 
     async fn dead_letter(
@@ -242,7 +256,7 @@ impl Queue for SqsQueue {
             (EXCEPTION, why.cause.as_str()),
             (ATTEMPTS, &attempts),
         ];
-        let attributes = attributes::with_own(&receipt.attributes, own);
+        let attributes = receipt.attributes.with_own(own);
         let attributes = attributes.map_err(SqsError::not_sent)?;
         let url = &shared.dead_letter_url;
         // The same id for each delivery of a message, and another one's once it has been moved back: under the key's
@@ -251,7 +265,7 @@ impl Queue for SqsQueue {
         match send(attributes).await {
             Err(error) if error.invalid => {
                 tracing::warn!(%error, "a message is set aside without its attributes");
-                send(Attributes::new()).await?;
+                send(Attributes::default()).await?;
             }
             sent => sent?,
         }
@@ -281,145 +295,5 @@ impl fmt::Debug for SqsQueue {
 impl fmt::Debug for SqsReceipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqsReceipt").finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use aws_sdk_sqs::{
-        config::{BehaviorVersion, Config},
-        error::ErrorMetadata,
-        operation::{
-            delete_message::DeleteMessageError, receive_message::ReceiveMessageOutput,
-            send_message::SendMessageOutput,
-        },
-        types::{Message as SqsMessage, MessageAttributeValue},
-    };
-    use aws_smithy_mocks::{RuleMode, mock, mock_client};
-
-    use super::{attributes::FAILED, *};
-
-    /// What SQS answers of a message that was received so often, by whomever.
-    fn received(id: &str, receipts: u32, failed: Option<&str>) -> SqsMessage {
-        let message = SqsMessage::builder()
-            .message_id(id)
-            .receipt_handle("handle")
-            .body("work")
-            .attributes(Attribute::ApproximateReceiveCount, receipts.to_string());
-        let Some(failed) = failed else {
-            return message.build();
-        };
-        let value = MessageAttributeValue::builder()
-            .data_type("String")
-            .string_value(failed)
-            .build();
-        message.message_attributes(FAILED, value.unwrap()).build()
-    }
-
-    fn shared() -> Shared {
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .build();
-        Shared::new(
-            Client::from_conf(config),
-            "queue".to_owned(),
-            "failed".to_owned(),
-        )
-    }
-
-    #[test]
-    fn receipts_are_no_attempts_until_they_are_too_many() {
-        let shared = shared();
-        let attempts = |id, receipts, failed| {
-            let delivery = shared.delivery(received(id, receipts, failed), 20);
-            delivery.map(|delivery| delivery.attempts)
-        };
-        // Throttled at other workers, or at this one before it was deployed anew.
-        assert_eq!(attempts("a", 20, None), Some(1));
-        assert_eq!(attempts("a", 21, None), Some(21));
-        // What was told by whoever made them.
-        assert_eq!(attempts("b", 1, Some("2")), Some(3));
-        assert_eq!(attempts("b", 20, Some("2")), Some(3));
-        assert_eq!(attempts("b", 21, Some("2")), Some(23));
-        // What others have put there.
-        assert_eq!(attempts("c", 1, Some("many")), Some(1));
-        assert_eq!(attempts("c", 1, Some("4294967295")), Some(u32::MAX));
-    }
-
-    #[test]
-    fn what_could_not_be_told_is_remembered() {
-        let shared = shared();
-        let delivery = || shared.delivery(received("a", 1, None), 20).unwrap();
-        shared.remember(&delivery().receipt, 2);
-        assert_eq!(delivery().attempts, 3);
-    }
-
-    /// With what its producer says of it, and what the queue does.
-    fn delivered(shared: &Shared, names: impl IntoIterator<Item = &'static str>) -> SqsReceipt {
-        let value = || {
-            let value = MessageAttributeValue::builder().data_type("String");
-            value.string_value("theirs").build().unwrap()
-        };
-        let mut message = received("a", 1, Some("2"));
-        let attributes = message.message_attributes.get_or_insert_default();
-        attributes.extend(names.into_iter().map(|name| (name.to_owned(), value())));
-        shared.delivery(message, 20).unwrap().receipt
-    }
-
-    #[test]
-    fn a_copy_has_all_that_its_message_had() {
-        let receipt = delivered(&shared(), ["Attempts", "Exception", "Source"]);
-        let own = [(KEY, "key"), (FAILED, "3")];
-        let copy = attributes::with_own(&receipt.attributes, own).unwrap();
-        let text = |name| attributes::text(&copy, name);
-        for name in ["Attempts", "Exception", "Source"] {
-            assert_eq!(text(name), Some("theirs"));
-        }
-        assert_eq!((text(KEY), text(FAILED)), (Some("key"), Some("3")));
-    }
-
-    #[test]
-    fn what_has_no_room_for_a_number_is_not_sent_anew() {
-        const NAMES: [&str; 9] = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
-        let has_room = |names: &[&'static str]| {
-            let receipt = delivered(&shared(), names.iter().copied());
-            attributes::can_be_sent_anew(&receipt.attributes)
-        };
-        assert!(has_room(&NAMES[..8]));
-        assert!(!has_room(&NAMES));
-    }
-
-    #[tokio::test]
-    async fn a_message_whose_copy_was_sent_is_not_worked_at_again() {
-        let sent = mock!(Client::send_message)
-            .then_output(|| SendMessageOutput::builder().message_id("b").build());
-        let refused = mock!(Client::delete_message).then_error(|| {
-            DeleteMessageError::generic(ErrorMetadata::builder().code("AccessDenied").build())
-        });
-        let again = mock!(Client::receive_message).then_output(|| {
-            let message = received("a", 2, None);
-            ReceiveMessageOutput::builder().messages(message).build()
-        });
-        let client = mock_client!(aws_sdk_sqs, RuleMode::MatchAny, [&sent, &refused, &again]);
-        let queue = SqsQueue::new(client, "queue", "failed");
-        let delivery = queue.shared.delivery(received("a", 1, None), 20).unwrap();
-        let given_back = queue
-            .give_back(delivery.receipt, Duration::ZERO, true)
-            .await;
-        assert!(given_back.is_err());
-
-        for _ in 0..3 {
-            let received = queue.receive(10, Duration::from_secs(60)).await.unwrap();
-            assert!(received.is_empty());
-        }
-        assert_eq!((sent.num_calls(), refused.num_calls()), (1, 4));
-    }
-
-    #[test]
-    fn seconds_are_rounded_up_and_no_more_than_sqs_takes() {
-        assert_eq!(secs(Duration::ZERO), 0);
-        assert_eq!(secs(Duration::from_millis(1)), 1);
-        assert_eq!(secs(Duration::from_secs(60)), 60);
-        assert_eq!(secs(Duration::MAX), 43_200);
     }
 }

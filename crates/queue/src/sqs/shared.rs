@@ -2,14 +2,17 @@
 
 use aws_sdk_sqs::{
     Client,
-    types::{Message as SqsMessage, MessageSystemAttributeName as Attribute},
+    types::{
+        Message as SqsMessage, MessageSystemAttributeName as Attribute,
+        MessageSystemAttributeNameForSends as SentAttribute, MessageSystemAttributeValue,
+    },
 };
 use quick_cache::sync::Cache;
 use tokio::time::{Duration, Instant};
 
 use super::{
     SqsError, SqsReceipt,
-    attributes::{self, Attributes, FAILED, KEY},
+    attributes::{Attributes, FAILED, KEY},
     is_fifo, secs,
 };
 use crate::{Delivery, Message};
@@ -57,7 +60,15 @@ impl Shared {
             .queue_url(url)
             .message_body(body)
             .set_delay_seconds(delay.map(secs))
-            .set_message_attributes(Some(attributes));
+            .set_message_attributes(Some(attributes.named));
+        if let Some(header) = attributes.trace_header {
+            let value = MessageSystemAttributeValue::builder()
+                .data_type("String")
+                .string_value(header)
+                .build()
+                .map_err(SqsError::not_sent)?;
+            request = request.message_system_attributes(SentAttribute::AwsTraceHeader, value);
+        }
         if is_fifo(url) {
             request = request
                 .message_deduplication_id(deduplication_id)
@@ -81,10 +92,10 @@ impl Shared {
         let message = &receipt.message;
         let failed = failed.to_string();
         let own = [(KEY, message.key()), (FAILED, &failed)];
-        if !attributes::can_be_sent_anew(&receipt.attributes) {
+        if !receipt.attributes.can_be_sent_anew() {
             return Err(SqsError::not_sent("it has too many attributes of its own"));
         }
-        let attributes = attributes::with_own(&receipt.attributes, own);
+        let attributes = receipt.attributes.with_own(own);
         let attributes = attributes.map_err(SqsError::not_sent)?;
         let delay = Some(after.min(MAX_DELAY));
         self.send(&self.url, message, &receipt.id, attributes, delay)
@@ -139,13 +150,14 @@ impl Shared {
     /// `None` for what is no message: without a body to work at, or a handle to settle it by.
     pub(super) fn delivery(
         &self,
-        message: SqsMessage,
+        mut message: SqsMessage,
         max_receives: u32,
     ) -> Option<Delivery<SqsReceipt>> {
+        let attributes = Attributes::of(&mut message);
         let (handle, id) = (message.receipt_handle?, message.message_id?);
-        let attributes = message.message_attributes.unwrap_or_default();
         let system = message.attributes.unwrap_or_default();
-        let key = attributes::text(&attributes, KEY)
+        let key = attributes
+            .text(KEY)
             .or_else(|| {
                 let id = system.get(&Attribute::MessageDeduplicationId);
                 id.map(String::as_str)
@@ -158,7 +170,7 @@ impl Shared {
         let number = |text: &str| text.parse::<u32>().ok();
         let receives = system.get(&Attribute::ApproximateReceiveCount);
         let receives = receives.and_then(|count| number(count)).unwrap_or(1);
-        let told = attributes::text(&attributes, FAILED).and_then(number);
+        let told = attributes.text(FAILED).and_then(number);
         let told = told.unwrap_or(0);
         let remembered = self.failed.get(&id).unwrap_or(0);
         // Of too many nobody was left to say what became of them.
