@@ -6,6 +6,7 @@ mod experiment;
 mod features;
 mod lint;
 mod nightly;
+mod packages;
 mod paths;
 mod python;
 mod report;

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{command, paths};
+use crate::{command, packages, paths};
 
 const NO_VENV: &str = "\
 Python 3 with its `venv` and `ensurepip` modules is needed (Debian and Ubuntu: `apt-get install python3 \
@@ -24,7 +24,7 @@ pub(crate) fn set_up() -> Result<()> {
     let requirements = tests().join("requirements.txt");
     let made_of = format!(
         "{}\n{}",
-        version()?,
+        version().or_else(|_| installed())?,
         fs::read_to_string(&requirements)
             .with_context(|| format!("cannot read {}", requirements.display()))?
     );
@@ -90,6 +90,12 @@ fn version() -> Result<String> {
         bail!(NO_VENV);
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Debian and Ubuntu have Python's `venv` in a package of its own.
+fn installed() -> Result<String> {
+    packages::install(&["python3", "python3-venv"]).context(NO_VENV)?;
+    version()
 }
 
 fn interpreter(environment: &Path) -> PathBuf {

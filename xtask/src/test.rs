@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     command::{self, cargo},
-    python,
+    packages, python,
     report::Report,
     tally::Tally,
 };
@@ -28,6 +28,10 @@ pub(crate) fn run(only: Option<Sort>) -> Result<ExitCode> {
     let wanted = |sort| only.is_none_or(|only| only == sort);
     let mut report = Report::default();
     let python = wanted(Sort::Python) && report.step("Python environment", python::set_up);
+    if wanted(Sort::Rust) {
+        // Without it most tests still run.
+        report.step("redis-server", packages::redis_server);
+    }
     let built = report.step("build", || command::run(cargo().args(build(only))));
 
     if wanted(Sort::Rust) {
