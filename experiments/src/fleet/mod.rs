@@ -1,18 +1,17 @@
 //! One quota that many processes share.
 
+mod case;
 mod page;
+mod run;
 mod store;
 
-use std::{
-    ops::Range,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 use anyhow::Result;
-use bedrock_sim::{Config, LedgerEntry, ModelSettings, Simulator, WindowShape};
+use bedrock_sim::{Config, ModelSettings, Simulator, WindowShape};
 use tokio::{
     task::JoinSet,
     time::{Duration, Instant, sleep_until},
@@ -25,15 +24,18 @@ use tower_bedrock::{
     retry::Policy,
 };
 
-use self::store::{Link, Meeting, Served};
+use self::{
+    case::{Case, Event, Prompts, Spread, Who},
+    run::Run,
+    store::{Link, Meeting, Served},
+};
 use crate::{
     Options, Report,
     job::{Subject, draw},
     load::attend,
     ours::{Ours, tokens_per_minute},
     run::{each, randomness, simulate},
-    stats::ratio,
-    world::{self, came, is_throttled},
+    world,
 };
 
 /// What the whole account may use.
@@ -47,98 +49,6 @@ const WORKERS: usize = 1_200;
 const FEW: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(86_400);
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// Who is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    Fleet,
-    Even,
-    Alone,
-}
-
-impl Who {
-    const ALL: [Self; 3] = [Self::Fleet, Self::Even, Self::Alone];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Fleet => "ours: a fleet",
-            Self::Even => "limit / N each",
-            Self::Alone => "each learns by itself",
-        }
-    }
-}
-
-/// How the work is spread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spread {
-    /// All have as much to do, and more than they may.
-    Even,
-    /// Half of them have next to nothing to do.
-    Half,
-}
-
-/// What prompts are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Prompts {
-    /// A client learns how many tokens so many bytes are.
-    Prose,
-    /// Prose, code and JSON, which a client cannot tell apart: it reckons with the densest.
-    Mixed,
-}
-
-/// What happens in minute 4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Event {
-    Nothing,
-    /// One process is killed, and takes its work along.
-    Killed,
-    /// One process's link to the store is cut for a minute.
-    Cut,
-    /// All links are cut for five minutes.
-    Down,
-    /// The store forgets everything.
-    Flushed,
-}
-
-impl Event {
-    const ALL: [Self; 4] = [Self::Killed, Self::Cut, Self::Down, Self::Flushed];
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Case {
-    who: Who,
-    processes: usize,
-    spread: Spread,
-    event: Event,
-    prompts: Prompts,
-    served: bool,
-    seed: u64,
-}
-
-impl Case {
-    const fn name(&self) -> &'static str {
-        match self.processes {
-            1 => "one process, the whole limit",
-            _ => self.who.name(),
-        }
-    }
-}
-
-/// What is read off one run.
-#[derive(Clone, Debug)]
-struct Run {
-    case: Case,
-    /// The part of the quota used, from minute 3 on.
-    utilisation: f64,
-    /// The part of it that the service had counted as used, on average: what it admits calls by.
-    level: f64,
-    throttles_per_answer: f64,
-    /// What was asked of the service beyond the limit, and refused.
-    throttles: u64,
-    round_trips_per_call: Option<f64>,
-    /// The part of the quota used, minute by minute.
-    minutes: Vec<f64>,
-}
 
 /// Runs the experiment.
 ///
@@ -347,64 +257,6 @@ async fn repeat(subject: Subject, prompts: Prompts, seed: u64, start: Instant, e
         if sample.result.is_err() {
             tokio::time::sleep(PAUSE).await;
         }
-    }
-}
-
-impl Run {
-    fn new(case: Case, ledger: &[LedgerEntry], round_trips: Option<u64>, minutes: u64) -> Self {
-        let until = Duration::from_secs(60 * minutes);
-        let settled = |from: u64, until: u64| -> f64 {
-            let within = |entry: &&LedgerEntry| {
-                (60_000 * from..60_000 * until).contains(&entry.at_ms) && !is_throttled(entry)
-            };
-            ledger.iter().filter(within).map(cost).sum::<u64>() as f64
-        };
-        let quota = TOKENS_PER_MINUTE as f64;
-        let throttled = |entry: &&LedgerEntry| is_throttled(entry);
-        let steady = ledger
-            .iter()
-            .filter(|entry| came(entry) >= Duration::from_secs(180) && came(entry) < until);
-        let throttles = steady.clone().filter(throttled).count() as f64;
-        let answers = steady.count() as f64 - throttles;
-        Self {
-            case,
-            level: level(ledger, 180..60 * minutes) / quota,
-            utilisation: settled(3, minutes) / (quota * (minutes - 3) as f64),
-            throttles_per_answer: ratio(throttles, answers),
-            throttles: ledger.iter().filter(throttled).count() as u64,
-            round_trips_per_call: round_trips.map(|trips| trips as f64 / ledger.len() as f64),
-            minutes: (0..minutes)
-                .map(|minute| settled(minute, minute + 1) / quota)
-                .collect(),
-        }
-    }
-}
-
-/// What the service counted as used, on average over these seconds: in the 60 before each, what calls cost that had
-/// ended by then, and what was reserved for those that were under way.
-fn level(ledger: &[LedgerEntry], seconds: Range<u64>) -> f64 {
-    let count = (seconds.end - seconds.start) as f64;
-    let passed: Vec<_> = ledger.iter().filter(|entry| !is_throttled(entry)).collect();
-    let at = |second: u64| -> u64 {
-        let now = 1_000 * second;
-        let within = passed
-            .iter()
-            .filter(|entry| entry.at_ms <= now && now < entry.at_ms + 60_000);
-        let counted = within.map(|entry| match entry.ended_ms {
-            Some(ended) if ended <= now => entry.settled,
-            _ => entry.reserved,
-        });
-        counted.sum()
-    };
-    seconds.map(at).sum::<u64>() as f64 / count
-}
-
-/// What a call took off the quota: what it cost, or what is reserved while it is under way.
-fn cost(entry: &LedgerEntry) -> u64 {
-    if entry.ended_ms.is_some() {
-        entry.settled
-    } else {
-        entry.reserved
     }
 }
 
