@@ -1,17 +1,16 @@
 //! Clients of one gateway who wait for one quota: a more urgent class goes first, and in a class each has its share.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use std::{fmt::Write, time::Duration};
 
 use bedrock_gateway::Signer;
 use http::Request;
 use sha2::{Digest, Sha256};
-use support::{Answer, CONVERSE, Clock, MODEL, Running, Simulated, config, eventually};
 use tokio::{task::JoinSet, time::Instant};
 use tower_bedrock_core::Target;
+
+use crate::support::{
+    self, Answer, CONVERSE, Clock, MODEL, Running, Simulated, config, eventually,
+};
 
 /// A gateway with these clients, the name of each being its key.
 struct Shared {

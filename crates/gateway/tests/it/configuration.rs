@@ -1,7 +1,5 @@
 //! Every configuration that cannot be, and what is said about it.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::time::Duration;
 
 use bedrock_gateway::config::{Config, Flags, UpstreamKind};

@@ -1,12 +1,11 @@
 //! The policies as a client meets them: what they do for a call, and what they tell of it.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use bytes::Bytes;
 use http::Request;
-use support::{Answer, BODY, CONVERSE, CONVERSE_STREAM, Fake, MODEL, Running, frames, read, soon};
+
+use crate::support::{
+    Answer, BODY, CONVERSE, CONVERSE_STREAM, Fake, MODEL, Running, frames, read, soon,
+};
 
 const AT_ONCE: &str = "[retry]\nmax_attempts = 3\nbase_delay = \"1ms\"\nmax_delay = \"1ms\"\n";
 const UNAVAILABLE: [(&str, &str); 1] = [("x-amzn-errortype", "ServiceUnavailableException")];

@@ -1,12 +1,9 @@
 //! Streams: as they arrive, whole or an explicit error.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use support::{
+
+use crate::support::{
     CONVERSE_STREAM, Fake, INVOKE_STREAM, Running, eventually,
     frames::{Whole, corrupt, event, exception, names},
     next, read, tasks,

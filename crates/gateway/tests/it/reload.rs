@@ -1,13 +1,10 @@
 //! Another configuration while the gateway runs.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use bedrock_gateway::config::{Config, Flags};
 use http::Request;
 use sha2::{Digest, Sha256};
-use support::{BODY, CONVERSE, CONVERSE_STREAM, Fake, Running, frames, read};
+
+use crate::support::{self, BODY, CONVERSE, CONVERSE_STREAM, Fake, Running, frames, read};
 
 const UNAVAILABLE: [(&str, &str); 1] = [("x-amzn-errortype", "ServiceUnavailableException")];
 

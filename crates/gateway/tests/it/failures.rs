@@ -1,11 +1,10 @@
 //! An upstream that fails: an explicit error each time, and a gateway that lives on.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use http::Request;
-use support::{BODY, CONVERSE, CONVERSE_STREAM, Fake, Running, eventually, read, tasks};
+
+use crate::support::{
+    self, BODY, CONVERSE, CONVERSE_STREAM, Fake, Running, eventually, read, tasks,
+};
 
 /// The gateway serves, and holds nothing but the connection of this call.
 async fn assert_healthy(gateway: &Running, fake: &mut Fake, at_rest: usize) {

@@ -1,21 +1,11 @@
 //! Gateways that share a quota through a real redis-server.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
-#[path = "../../quota/tests/support/redis_server.rs"]
-#[allow(dead_code, unreachable_pub, reason = "other tests use more of it")]
-mod redis_server;
-
 use std::{fmt::Write as _, fs, process::Stdio, sync::Arc, time::Duration};
 
 use bedrock_gateway::{
     Signer,
     config::{Config, Flags},
 };
-use redis_server::RedisServer;
-use support::{BODY, CONVERSE, Fake, MODEL, Running, Simulated};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -24,6 +14,11 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tower_bedrock::quota::Level;
+
+use crate::{
+    redis_server::RedisServer,
+    support::{self, BODY, CONVERSE, Fake, MODEL, Running, Simulated},
+};
 
 const QUOTA: u64 = 60;
 

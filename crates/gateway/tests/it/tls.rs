@@ -1,9 +1,5 @@
 //! Files that are no certificate and no key.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use std::fs;
 
 use base64::{Engine, prelude::BASE64_STANDARD as STANDARD};
@@ -11,6 +7,8 @@ use bedrock_gateway::{
     Gateway, Signer,
     config::{Config, Flags},
 };
+
+use crate::support;
 
 #[tokio::test]
 async fn what_is_wrong_with_a_file_is_named_and_what_is_in_it_is_not() {

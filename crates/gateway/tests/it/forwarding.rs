@@ -1,13 +1,10 @@
 //! Bytes pass as they are, in both directions.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use bedrock_gateway::Operation;
 use bytes::Bytes;
 use http::Request;
-use support::{CONVERSE, Fake, MODEL, Running};
+
+use crate::support::{self, CONVERSE, Fake, MODEL, Running};
 
 #[tokio::test]
 async fn a_call_of_every_operation_arrives_and_returns_as_it_was_sent() {

@@ -1,7 +1,5 @@
 //! `bedrock-gateway check`, as whoever deploys a configuration runs it.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::{
     fs,
     path::Path,

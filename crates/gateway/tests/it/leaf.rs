@@ -1,24 +1,21 @@
 //! The leaf on its own: what policies are told, and what they can change.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use std::sync::{Arc, Mutex};
 
 use bedrock_gateway::{
     Endpoint, Operation, RawRequest, RawResponse, Signer, Upstream, UpstreamError,
 };
 use http::{HeaderMap, uri::Scheme};
-use support::{
-    BODY, Call, Fake, MODEL,
-    frames::{Whole, exception},
-    soon,
-};
 use tower::ServiceExt;
 use tower_bedrock_core::{
     Completion, Demand, FaultKind, HasCompletion, HasFault, Invocation, Outcome, ServiceTier,
     Target, TokenUsage,
+};
+
+use crate::support::{
+    BODY, Call, Fake, MODEL,
+    frames::{Whole, exception},
+    soon,
 };
 
 const USAGE: TokenUsage = TokenUsage {

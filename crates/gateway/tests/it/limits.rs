@@ -1,20 +1,17 @@
 //! What clients are allowed: sizes, times, numbers.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use std::time::Duration;
 
 use http::Request;
-use support::{
-    BODY, CONVERSE, CONVERSE_STREAM, Call, Fake, Running,
-    frames::{Whole, event},
-    soon,
-};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+};
+
+use crate::support::{
+    self, BODY, CONVERSE, CONVERSE_STREAM, Call, Fake, Running,
+    frames::{Whole, event},
+    soon,
 };
 
 const MAX: usize = 25_000_000;

@@ -1,15 +1,12 @@
 //! Who clients are to the gateway, and who the gateway is to Bedrock.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use bedrock_gateway::Signer;
 use bytes::Bytes;
 use http::Request;
 use sha2::{Digest, Sha256};
-use support::{Answer, BODY, CONVERSE, Call, Fake, Running, config};
+
+use crate::support::{Answer, BODY, CONVERSE, Call, Fake, Running, config};
 
 fn clients() -> String {
     ["a", "b"]

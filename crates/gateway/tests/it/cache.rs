@@ -1,14 +1,13 @@
 //! Kept answers, as clients meet them.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use bedrock_gateway::config::{Config, Flags};
 use bytes::Bytes;
 use http::Request;
 use sha2::{Digest, Sha256};
-use support::{Answer, BODY, CONVERSE, CONVERSE_STREAM, Fake, Running, eventually, frames, read};
+
+use crate::support::{
+    Answer, BODY, CONVERSE, CONVERSE_STREAM, Fake, Running, eventually, frames, read,
+};
 
 /// One attempt a call, so that a failure is one.
 const CACHE: &str = "[retry]\nmax_attempts = 1\n[cache]\n";

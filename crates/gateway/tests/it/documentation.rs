@@ -1,14 +1,12 @@
 //! The README and the example configuration have every key, and nothing that the gateway would not take.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use bedrock_gateway::config::{CacheConfig, Config, Flags, Server};
 use tower_bedrock::config::{BreakerConfig, RetryConfig, TimeoutConfig};
 
-const README: &str = include_str!("../README.md");
-const EXAMPLE: &str = include_str!("../gateway.example.toml");
+const README: &str = include_str!("../../README.md");
+const EXAMPLE: &str = include_str!("../../gateway.example.toml");
 
 fn parse(toml: &str) -> Result<Config, String> {
     Config::parse(toml, &Flags::default()).map_err(|error| error.to_string())

@@ -1,18 +1,15 @@
 //! A gateway that is told to stop.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use std::io::ErrorKind;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use support::{CONVERSE_STREAM, Call, Fake, Running, frames::Whole, next, soon};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+use crate::support::{CONVERSE_STREAM, Call, Fake, Running, frames::Whole, next, soon};
 
 async fn begin(gateway: &Running, fake: &mut Fake) -> (Incoming, Call) {
     let whole = Whole::converse();

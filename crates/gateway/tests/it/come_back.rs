@@ -1,13 +1,10 @@
 //! A throttled client that comes back after its `Retry-After` is served.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use std::time::Duration;
 
 use bedrock_gateway::Signer;
-use support::{Answer, BODY, CONVERSE, Clock, Fake, Running, Simulated, config};
+
+use crate::support::{Answer, BODY, CONVERSE, Clock, Fake, Running, Simulated, config};
 
 /// Quotas that Bedrock might have: six calls a minute, or more where they are small.
 const QUOTAS: [&str; 4] = [

@@ -1,16 +1,13 @@
 //! What a fresh clone runs: the gateway in front of the embedded simulator.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-mod support;
-
 use bedrock_gateway::{
     Gateway, Operation, StartError,
     cli::ready_message,
     config::{Config, Flags},
 };
-use support::{Answer, BODY, frames, soon};
 use tokio::{net::TcpListener, sync::oneshot};
+
+use crate::support::{self, Answer, BODY, frames, soon};
 
 fn config(sim_listen: &str) -> Config {
     let toml = format!(
