@@ -191,11 +191,18 @@ where
                 }
                 Poll::Ready(Err(error)) => {
                     let fault = error.fault();
-                    this.journey.failed(this.target.clone(), error);
-                    if !(this.hops.layer.falls_through)(&fault) {
-                        return Poll::Ready(Err(take(this.journey).into_error()));
+                    let is_alternative = *this.target != this.hops.requested;
+                    if is_alternative && fault.kind().is_callers_mistake() {
+                        // Not of a caller who asked for another model.
+                        this.journey.declined(this.target.clone(), &error);
+                        tracing::warn!(bedrock.target = %this.target, %fault, "fallback: declined");
+                    } else {
+                        this.journey.failed(this.target.clone(), error);
+                        if !(this.hops.layer.falls_through)(&fault) {
+                            return Poll::Ready(Err(take(this.journey).into_error()));
+                        }
+                        tracing::warn!(bedrock.target = %this.target, %fault, "fallback: failed");
                     }
-                    tracing::warn!(bedrock.target = %this.target, %fault, "fallback: failed");
                 }
                 Poll::Pending => {
                     ready!(poll_timer(this.timer.as_mut(), *this.until, cx));

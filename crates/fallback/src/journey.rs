@@ -14,7 +14,7 @@ pub(crate) struct Journey<E> {
     attempts: u32,
     /// What the hop that was asked last left behind; `None` where it left nothing.
     error: Option<E>,
-    /// What went wrong last, refused rewrites aside: those are no fault of the call.
+    /// What went wrong last, but for what the request is not fit for: that is no fault of the call.
     fault: Option<Fault>,
 }
 
@@ -45,13 +45,22 @@ impl<E> Journey<E> {
         self.error = None;
     }
 
+    /// An alternative does not take the request as it is: the call ends with what went wrong elsewhere.
+    pub(crate) fn declined(&mut self, target: Target, error: &E)
+    where
+        E: HasFault,
+    {
+        let hop = Hop::new(target, error.fault(), attempts(error));
+        self.attempts = self.attempts.saturating_add(hop.attempts);
+        self.failed_hops.push(hop);
+    }
+
     /// A hop answered with an error.
     pub(crate) fn failed(&mut self, target: Target, error: E)
     where
         E: HasFault,
     {
-        let attempts = error.history().map_or(1, |history| history.attempts.max(1));
-        self.add(Hop::new(target, error.fault(), attempts));
+        self.add(Hop::new(target, error.fault(), attempts(&error)));
         self.error = Some(error);
     }
 
@@ -123,6 +132,11 @@ impl<E> Journey<E> {
             None => FaultKind::DeadlineExceeded.into(),
         }
     }
+}
+
+/// Those that policies inside this one have made, or the one.
+fn attempts(error: &impl HasFault) -> u32 {
+    error.history().map_or(1, |history| history.attempts.max(1))
 }
 
 /// A fallback inside this one has noted hops of its own: they came after ours.

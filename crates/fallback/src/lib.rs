@@ -36,7 +36,8 @@
 //! - A [`Chain`] names, for one requested model, the [`Alternative`]s in their order: another model, Region,
 //!   inference profile or service tier. It can be confined to a geography ([`Chain::within`]), and is checked
 //!   when the layer is built.
-//! - [`falls_through`] is the default for which faults lead to the next hop. The caller's mistakes never do.
+//! - [`falls_through`] is the default for which faults lead to the next hop. The caller's mistakes never do; what an
+//!   alternative does not take is none, and is passed over.
 //! - **Falls before failing**: with [`FallbackLayer::skip_without_headroom`], a hop whose quota or breaker
 //!   already knows that it cannot serve in time is left out.
 //! - [`Chain::hop_timeout`] cancels a hop that has not answered (a stream: not begun).

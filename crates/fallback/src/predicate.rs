@@ -9,8 +9,10 @@ use tower_bedrock_core::{Fault, FaultKind};
 /// | model timeouts and errors, transport errors, timeouts | the same |
 /// | an open breaker, an exhausted quota, no headroom, a hop's deadline | known beforehand: falling before failing |
 ///
-/// The caller's mistakes (validation, access, unknown model, account quotas) are the same everywhere, and what
-/// is not recognised is not acted upon.
+/// What the target that was asked for calls the caller's mistake (validation, access, unknown model, account quotas) is
+/// the caller's to mend, and what is not recognised is not acted upon. Of an alternative it is no mistake of the
+/// caller's, who asked for another model: one that takes less, or another form, or is closed to the account, is passed
+/// over whatever this says, and the call ends with what went wrong elsewhere.
 #[must_use]
 pub fn falls_through(fault: &Fault) -> bool {
     let kind = fault.kind();

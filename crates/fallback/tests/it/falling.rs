@@ -103,6 +103,45 @@ async fn which_faults_fall_by_default() {
     assert_eq!(script.models(), [PRIMARY]);
 }
 
+/// Of another family a model takes less, or another form, or is closed to the account.
+#[tokio::test]
+async fn what_an_alternative_does_not_take_is_no_mistake_of_the_callers() {
+    let mistakes = FaultKind::ALL.into_iter();
+    for mistake in mistakes.filter(|kind| kind.is_callers_mistake()) {
+        let declines = move |target: &Target| match target.model().as_str() {
+            PRIMARY => fail(FaultKind::Unavailable),
+            SECOND => fail(mistake),
+            _ => Ok(Answer::new("hi")),
+        };
+        let layer = FallbackLayer::new([chain()]).unwrap();
+        let answer = layer.layer(service_fn(move |call: Call| {
+            std::future::ready(declines(call.target()))
+        }));
+        let answer = answer.oneshot(call()).await.unwrap();
+        let history = answer.history().unwrap();
+        assert_eq!(history.served_by, Some(target(THIRD)));
+        assert_eq!(
+            history.failed_hops,
+            [
+                hop(PRIMARY, FaultKind::Unavailable, 1),
+                hop(SECOND, mistake, 1)
+            ]
+        );
+        assert_eq!(history.attempts, 3);
+    }
+    // The call ends with what went wrong, and that is no mistake.
+    let script = Script::new(|target| match target.model().as_str() {
+        PRIMARY => fail(FaultKind::Unavailable),
+        _ => fail(FaultKind::Validation),
+    });
+    let layer = FallbackLayer::new([chain()]).unwrap();
+    let error = layer.layer(script.service()).oneshot(call()).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.fault().kind(), FaultKind::Unavailable);
+    let history = error.history().unwrap();
+    assert_eq!((history.attempts, history.failed_hops.len()), (3, 3));
+}
+
 #[tokio::test]
 async fn a_predicate_of_ones_own_decides() {
     let script = Script::new(|_| fail(FaultKind::Unavailable));

@@ -44,6 +44,23 @@ async fn a_hop_without_headroom_is_left_out_and_never_called() {
 }
 
 #[tokio::test]
+async fn where_no_alternative_takes_the_request_the_wait_is_taken() {
+    let script = Script::new(|target| match target.model().as_str() {
+        PRIMARY => Ok(Answer::new("hi")),
+        _ => fail(FaultKind::Validation),
+    });
+    let forecast = Forecast(|target| match target.model().as_str() {
+        PRIMARY => Duration::from_secs(3),
+        _ => BUDGET,
+    });
+    let layer = FallbackLayer::new([chain()])
+        .unwrap()
+        .skip_without_headroom(forecast, BUDGET);
+    layer.layer(script.service()).oneshot(call()).await.unwrap();
+    assert_eq!(script.models(), [SECOND, THIRD, PRIMARY]);
+}
+
+#[tokio::test]
 async fn when_all_would_wait_the_shortest_wait_is_taken() {
     let script = Script::new(|_| Ok(Answer::new("hi")));
     let forecast = Forecast(|target| match target.model().as_str() {
