@@ -151,6 +151,9 @@ pub async fn run(
     let (input, ids) = Input::open(&args.input).map_err(BatchError::Input)?;
     let (upstream, sim) = upstream(config).await?;
     let mut config = config.clone();
+    // A record is answered by the model that it was asked of, and now, or not at all: its line has no room to say else.
+    config.stack.fallback.clear();
+    config.cache = None;
     let fleet = fleet::join(&mut config)?;
     let stack = Stack::new(&config, &upstream)?;
     let (output, finished) = Output::open(&args.output, &input, &ids)?;

@@ -10,7 +10,7 @@ use std::{fmt::Write as _, fs, process::Stdio};
 use bedrock_sim::{FaultName, FaultSpec};
 use serde_json::Value;
 
-use crate::stage::{Running, Stage, eventually, record, records};
+use crate::stage::{MODEL, Running, Stage, eventually, record, records};
 
 /// The error of the record with an id, which is its exception, and what it says.
 fn error_of(lines: &[Value], id: &str) -> (u64, String) {
@@ -109,6 +109,27 @@ fn an_error_of_bedrocks_is_told_as_bedrock_said_it() {
     assert!(output.status.success(), "{output:?}");
     let error = error_of(&stage.lines(), "REC00000000");
     assert_eq!(error, (424, "ModelErrorException: It broke.".to_owned()));
+}
+
+/// Another model's answer would pass for the one's that was asked.
+#[test]
+fn a_record_is_answered_by_its_model_or_not_at_all() {
+    let other = "acme.other-v1:0";
+    let stage = Stage::with_models(&[other.to_owned()]);
+    let fault = FaultSpec::new(FaultName::ModelError);
+    stage.simulator.add_fault(fault.for_model(MODEL)).unwrap();
+    stage.write("in", &records(1));
+    stage.write(
+        "gateway.toml",
+        &format!("[cache]\n[[fallback]]\nmodel = {MODEL:?}\nchain = [{{ model = {other:?} }}]\n"),
+    );
+    let mut command = stage.command();
+    command.args(["--max-attempts", "1", "--config", "gateway.toml"]);
+    assert!(command.status().unwrap().success());
+    let (code, message) = error_of(&stage.lines(), "REC00000000");
+    assert_eq!(code, 424, "{message}");
+    let ledger = stage.simulator.ledger().entries;
+    assert!(ledger.iter().all(|call| *call.model == *MODEL));
 }
 
 #[test]
