@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError
 import fault_table
 from clients import bedrock
 from fault_table import AFTER_DELTAS, FIRST_EVENT, MAX_ATTEMPTS, WHOLE_ANSWER
-from operations import CLAUDE, CONVERSE, CONVERSE_STREAM, GENERATING, NOVA, STREAMING
+from operations import CLAUDE, CONVERSE, CONVERSE_STREAM, GENERATING, INVOKE_MODEL, INVOKE_STREAM, NOVA, STREAMING
 from processes import gateway_config
 
 OUTPUT_TOKENS = 20
@@ -191,6 +191,21 @@ def test_another_model_answers(simulator, simulator_process, start_gateway, fall
     asked = [entry["model"] for entry in simulator.ledger()]
     assert asked[-1] == NOVA and set(asked[:-1]) <= {CLAUDE}
     assert headers["x-tower-bedrock-attempts"] == str(len(asked))
+
+
+@pytest.mark.parametrize("operation", [INVOKE_MODEL, INVOKE_STREAM], ids=str)
+def test_a_model_of_another_form_is_no_answer(simulator, simulator_process, start_gateway, fallback_gateway, operation):
+    """Nova does not take Claude's body, and that is no mistake of who asked Claude."""
+    client = bedrock(fallback_gateway.url)
+    simulator.fault("unavailable", model=CLAUDE, times=1000)
+    with pytest.raises(ClientError) as raised:
+        operation.call(client, model=CLAUDE)
+    response = raised.value.response
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    assert response["Error"]["Code"] == "ServiceUnavailableException"
+    asked = [entry["model"] for entry in simulator.ledger()]
+    # Claude's breaker may be open by now.
+    assert asked[-1] == NOVA and set(asked[:-1]) <= {CLAUDE}
 
 
 @pytest.fixture(scope="module")

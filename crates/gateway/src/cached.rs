@@ -23,6 +23,10 @@ pub(crate) type CacheLayer =
 
 type KeyOf = fn(&Invocation<RawRequest>) -> Option<Key>;
 
+/// The largest body that is looked up. A key takes reading all of a body, on the thread that serves others meanwhile, and
+/// what is longer is seldom asked twice.
+const LARGEST_BODY: usize = 1 << 20;
+
 /// An answer that was whole: a unary one's body, or all frames of a stream. `Debug` shows its size, not its text.
 #[derive(Clone)]
 pub struct KeptResponse {
@@ -47,7 +51,10 @@ pub(crate) fn layer(config: Option<&CacheConfig>) -> Result<CacheLayer, InvalidS
 /// there is no answer to keep, or the client forbids it.
 fn key(call: &Invocation<RawRequest>) -> Option<Key> {
     let request = call.input();
-    if request.operation() == Operation::CountTokens || !request.is_cacheable() {
+    if request.operation() == Operation::CountTokens
+        || !request.is_cacheable()
+        || request.body().len() > LARGEST_BODY
+    {
         return None;
     }
     let mut operation = request.operation().as_str().to_owned();

@@ -134,6 +134,20 @@ async fn a_client_can_forbid_it() {
 }
 
 #[tokio::test]
+async fn what_takes_long_to_read_is_not_looked_up() {
+    let mut fake = Fake::new().await;
+    let gateway = Running::new(&fake, "[cache]\nfresh_for = \"1h\"").await;
+    let long = BODY.replacen("text\":\"", &format!("text\":\"{}", " ".repeat(1 << 20)), 1);
+    assert!(long.len() > 1 << 20, "{BODY}");
+    for _ in 0..2 {
+        let (answer, ()) = tokio::join!(gateway.post(CONVERSE, long.clone()), async {
+            fake.call().await.answer(200, &[], ANSWER).await;
+        });
+        assert_eq!(answer.header("x-tower-bedrock-attempts"), "1");
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_kept_unless_it_is_configured() {
     let mut fake = Fake::new().await;
     let gateway = Running::new(&fake, "[retry]\nmax_attempts = 1").await;
