@@ -1,11 +1,12 @@
 //! What the events of Bedrock's streams mean.
 
+use aws_smithy_types::event_stream::Message;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tower_bedrock_core::TokenUsage;
 
-use super::{exception::Exception, frames::Frame, usage};
+use super::{exception::Exception, usage};
 use crate::Operation;
 
 /// What an event means to whoever forwards it.
@@ -24,21 +25,29 @@ pub(super) enum Meaning {
 }
 
 /// Reads an event of the stream that answers `operation`.
-pub(super) fn read(operation: Operation, event: Frame<'_>) -> Meaning {
-    match event.header(":message-type") {
+pub(super) fn read(operation: Operation, event: &Message) -> Meaning {
+    match header(event, ":message-type") {
         "event" if operation == Operation::ConverseStream => {
-            converse(event.header(":event-type"), event.payload)
+            converse(header(event, ":event-type"), event.payload())
         }
-        "event" => invoke(event.payload),
+        "event" => invoke(event.payload()),
         "error" => Meaning::Failure(Exception::new(
-            event.header(":error-code"),
-            event.header(":error-message"),
+            header(event, ":error-code"),
+            header(event, ":error-message"),
         )),
         _ => Meaning::Failure(Exception::new(
-            event.header(":exception-type"),
-            &message_of(event.payload),
+            header(event, ":exception-type"),
+            &message_of(event.payload()),
         )),
     }
+}
+
+/// The value of a header that is a text; empty where there is none.
+fn header<'e>(event: &'e Message, name: &str) -> &'e str {
+    let mut headers = event.headers().iter();
+    let header = headers.find(|header| header.name().as_str() == name);
+    let text = header.and_then(|header| header.value().as_string().ok());
+    text.map_or("", |text| text.as_str())
 }
 
 fn converse(event_type: &str, payload: &[u8]) -> Meaning {
@@ -102,10 +111,9 @@ fn message_of(payload: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_smithy_eventstream::frame::write_message_to;
-    use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+    use aws_smithy_types::event_stream::{Header, HeaderValue};
 
-    use super::{super::frames::Frames, *};
+    use super::*;
 
     fn read_message(
         operation: Operation,
@@ -116,11 +124,7 @@ mod tests {
         for (name, value) in headers {
             message = message.add_header(Header::new(*name, HeaderValue::String((*value).into())));
         }
-        let mut bytes = Vec::new();
-        write_message_to(&message, &mut bytes).unwrap();
-        let mut frames = Frames::default();
-        frames.push(&bytes);
-        read(operation, frames.next().unwrap().unwrap())
+        read(operation, &message)
     }
 
     fn converse(event_type: &'static str, payload: &str) -> Meaning {

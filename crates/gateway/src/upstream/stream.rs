@@ -274,7 +274,7 @@ impl Source {
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Meaning>, Broken>> {
         loop {
             if let Some(frame) = self.frames.next()? {
-                return Poll::Ready(Ok(Some(protocol::read(self.operation, frame))));
+                return Poll::Ready(Ok(Some(protocol::read(self.operation, &frame))));
             }
             if self.ended {
                 return Poll::Ready(if self.frames.is_cut() {

@@ -242,6 +242,48 @@ async fn a_stream_that_breaks_after_content_ends_with_an_exception_and_no_clean_
 }
 
 #[tokio::test]
+async fn all_events_before_a_break_arrive_also_those_that_came_with_it() {
+    const EVENTS: usize = 5;
+    let mut fake = Fake::new().await;
+    let gateway = Running::new(&fake, "").await;
+    for (path, whole) in both() {
+        for end in ["corrupt", "reset"] {
+            let (response, mut call) = gateway.begin(&mut fake, path, &whole.begun()).await;
+            let ((bytes, clean), ()) = tokio::join!(read_broken(response), async {
+                let mut piece = whole.content.repeat(EVENTS);
+                if end == "corrupt" {
+                    piece.extend(corrupt(whole.content.clone()));
+                    piece.extend(&whole.closing);
+                }
+                call.chunk(piece).await;
+                match end {
+                    "corrupt" => call.closed().await,
+                    _ => call.reset(),
+                }
+            });
+            let before = [whole.begun(), whole.content.repeat(EVENTS)].concat();
+            assert!(bytes.starts_with(&before), "{end}");
+            let added = names(&bytes[before.len()..]);
+            assert_eq!(added, ["exception: modelStreamErrorException"], "{end}");
+            assert!(!clean, "{end}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn more_than_goes_out_in_one_piece_arrives_whole() {
+    let mut fake = Fake::new().await;
+    let gateway = Running::new(&fake, "").await;
+    let long = event("contentBlockDelta", &"x".repeat(100_000));
+    let short = event("contentBlockDelta", &"y".repeat(1_000));
+    let closing = Whole::converse().closing;
+    let sent = [long.clone(), short.repeat(300), long, closing].concat();
+    let (response, call) = gateway.begin(&mut fake, CONVERSE_STREAM, &sent).await;
+    let (answer, ()) = tokio::join!(read(response), call.end_stream());
+    assert!(answer.unwrap().body == sent);
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_cancels_the_call() {
     let mut fake = Fake::new().await;
     let gateway = Running::new(&fake, "").await;

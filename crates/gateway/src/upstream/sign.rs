@@ -1,7 +1,5 @@
 //! Who the gateway is to Bedrock.
 
-mod v4;
-
 use std::{borrow::Cow, fmt, time::SystemTime};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
@@ -13,7 +11,6 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, header::AUTHORIZATION};
 use tower_bedrock_core::{BoxError, FaultKind, Region};
 
-use self::v4::Keys;
 use super::{UpstreamError, credentials::CachedCredentials};
 
 /// SigV4's name for Bedrock.
@@ -28,7 +25,7 @@ pub struct Signer(Kind);
 enum Kind {
     Nobody,
     Bearer(HeaderValue),
-    SigV4(CachedCredentials, Keys),
+    SigV4(CachedCredentials),
 }
 
 /// A bearer token with characters that no header may have.
@@ -58,10 +55,7 @@ impl Signer {
     /// Requests are signed with SigV4. What the provider gives is kept until shortly before it expires.
     #[must_use]
     pub fn sigv4(provider: SharedCredentialsProvider) -> Self {
-        Self(Kind::SigV4(
-            CachedCredentials::new(provider),
-            Keys::default(),
-        ))
+        Self(Kind::SigV4(CachedCredentials::new(provider)))
     }
 
     /// Whether requests could be signed now.
@@ -72,7 +66,7 @@ impl Signer {
     pub async fn check(&self) -> Result<(), BoxError> {
         match &self.0 {
             Kind::Nobody | Kind::Bearer(_) => Ok(()),
-            Kind::SigV4(credentials, _) => Ok(credentials.get().await.map(drop)?),
+            Kind::SigV4(credentials) => Ok(credentials.get().await.map(drop)?),
         }
     }
 
@@ -88,18 +82,13 @@ impl Signer {
                 request.headers_mut().insert(AUTHORIZATION, token.clone());
                 Ok(())
             }
-            Kind::SigV4(credentials, keys) => {
+            Kind::SigV4(credentials) => {
                 let credentials = credentials.get().await.map_err(|error| {
                     let what = "the gateway has no AWS credentials";
                     UpstreamError::no_answer(what, error, FaultKind::Unavailable)
                 })?;
                 let now = SystemTime::now();
-                let signed = if v4::is_unusual(request.uri()) {
-                    sign_v4(request, region, credentials, now)
-                } else {
-                    keys.sign(request, region, &credentials, now)
-                };
-                signed.map_err(|error| {
+                sign_v4(request, region, credentials, now).map_err(|error| {
                     let what = "the request could not be signed";
                     UpstreamError::no_answer(what, error, FaultKind::Unknown)
                 })
@@ -108,7 +97,6 @@ impl Signer {
     }
 }
 
-/// Signs any request, by the library.
 fn sign_v4(
     request: &mut Request<Bytes>,
     region: &Region,
@@ -140,6 +128,10 @@ fn sign_v4(
     )?;
     let (instructions, _signature) = sign(signable, &params)?.into_parts();
     instructions.apply_to_request_http1x(request);
+    // The library says so of a session's token alone.
+    if let Some(authorization) = request.headers_mut().get_mut(AUTHORIZATION) {
+        authorization.set_sensitive(true);
+    }
     Ok(())
 }
 
@@ -148,7 +140,7 @@ impl fmt::Debug for Kind {
         f.write_str(match self {
             Self::Nobody => "Nobody",
             Self::Bearer(_) => "Bearer",
-            Self::SigV4(..) => "SigV4",
+            Self::SigV4(_) => "SigV4",
         })
     }
 }
@@ -187,6 +179,18 @@ mod tests {
             "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us-west-2/bedrock/aws4_request, \
              SignedHeaders=content-type;host;x-amz-date, Signature=966b7393aaf74641b9d97105d3c5a5d0c52f50474e779119a756f853e94c8b4e"
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_request_is_signed_with_is_never_shown() {
+        let token = Some("canary".to_owned());
+        let credentials = Credentials::new("canary", "canary", token, None, "test");
+        let signer = Signer::sigv4(SharedCredentialsProvider::new(credentials));
+        let mut request = request();
+        let region = "us-west-2".parse().unwrap();
+        signer.sign(&mut request, &region).await.unwrap();
+        assert_eq!(request.headers()["x-amz-security-token"], "canary");
+        assert!(!format!("{signer:?} {request:?}").contains("canary"));
     }
 
     #[tokio::test]
