@@ -8,6 +8,7 @@ mod exception;
 mod frames;
 mod headers;
 mod protocol;
+mod record;
 mod request;
 mod response;
 mod rewrite;

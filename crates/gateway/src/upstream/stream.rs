@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame as BodyFrame};
 use hyper::body::Incoming;
 use tokio::time::{Duration, Instant, Sleep};
@@ -17,13 +17,15 @@ use super::{
     UpstreamError,
     frames::{Corrupt, Frames, exception_frame},
     protocol::{self, Meaning},
+    record::Record,
 };
 use crate::{Operation, failure::log_failure};
 
 /// A stream that has committed: its first content is at hand, so what fails from here on can't be an
 /// error of the call any more. It ends in one of three ways:
 ///
-/// - whole: after the event that says so;
+/// - whole: after the event that says so. Once the last event has come, with what the answer cost, it does not matter any
+///   more how the connection ends;
 /// - with Bedrock's own exception, forwarded as it is;
 /// - cut short, by a connection that broke, a corrupt frame or an end before the answer was whole: then
 ///   an exception is added, and the body is broken off, so that nobody takes it for a clean end.
@@ -35,21 +37,18 @@ pub(crate) struct EventStream {
     /// How often others have been let go first since the last frame came. What came meanwhile goes out in one piece
     /// with it.
     yields: u8,
-    /// Whether Bedrock has said that the answer is whole. What may follow is its cost.
-    whole: bool,
     /// Set while the added exception is on its way to the client: breaking off at once would overtake it.
     breaking: Option<Pin<Box<Sleep>>>,
     observers: Observers,
-    /// Where what goes to the client is taken down, to be kept once it is whole.
-    record: Option<Record>,
+    record: Record,
 }
 
 /// How long a broken stream is held open for its last frame to be sent. A client that reads it hangs up
 /// of its own accord.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// The longest stream that is taken down.
-const LONGEST_RECORD: usize = 1024 * 1024;
+/// After the last event the connection's end is waited for only so that the connection can be used again.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// More than any opening has. A stream with a longer one counts as begun.
 const LONGEST_OPENING: usize = 256 * 1024;
@@ -59,12 +58,6 @@ const YIELDS: u8 = 2;
 
 /// As much as goes out in one piece, but for a frame that is longer.
 const LONGEST_PIECE: usize = 16 * 1024;
-
-/// What has gone to the client so far, and what becomes of it.
-struct Record {
-    frames: BytesMut,
-    keep: Box<dyn FnOnce(Bytes) + Send>,
-}
 
 /// The body of a stream that was cut short.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +82,6 @@ impl EventStream {
     ) -> Result<Self, UpstreamError> {
         let mut source = Source::new(operation, body, read_timeout);
         let mut observers = Observers::default();
-        let mut whole = false;
         loop {
             let Some(meaning) = poll_fn(|cx| source.poll_event(cx)).await? else {
                 return Err(Broken::Early.into());
@@ -97,20 +89,22 @@ impl EventStream {
             if let Meaning::Failure(exception) = meaning {
                 return Err(UpstreamError::exception(exception));
             }
-            whole |= note(&meaning, &mut observers);
+            note_cost(&meaning, &mut observers);
             if meaning == Meaning::Content {
                 observers.first_token(started.elapsed());
             }
             // An answer without content is whole all the same.
-            if meaning == Meaning::Content || whole || source.frames.seen() > LONGEST_OPENING {
+            if meaning == Meaning::Content
+                || source.progress.whole
+                || source.frames.seen() > LONGEST_OPENING
+            {
                 return Ok(Self {
                     source: Some(source),
                     // The client has waited for this one.
                     yields: YIELDS,
-                    whole,
                     breaking: None,
                     observers,
-                    record: None,
+                    record: Record::default(),
                 });
             }
         }
@@ -120,21 +114,15 @@ impl EventStream {
         &mut self.observers
     }
 
-    /// Has `keep` called with all frames when the stream has ended whole.
+    /// Has `keep` called with all frames when the stream has ended whole. To be called before any have been read.
     pub(super) fn take_down(&mut self, keep: impl FnOnce(Bytes) + Send + 'static) {
-        self.record = Some(Record {
-            frames: BytesMut::new(),
-            keep: Box::new(keep),
-        });
+        self.record.keep_with(keep);
     }
 
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
         let frames = ready!(self.poll_data(cx));
-        if let (Some(record), Some(Ok(frames))) = (&mut self.record, &frames) {
-            record.frames.extend_from_slice(frames);
-            if record.frames.len() > LONGEST_RECORD {
-                self.record = None;
-            }
+        if let Some(Ok(frames)) = &frames {
+            self.record.extend(frames);
         }
         Poll::Ready(frames)
     }
@@ -159,12 +147,17 @@ impl EventStream {
                     return Poll::Ready(Some(Ok(frames)));
                 }
                 Poll::Ready(Ok(Some(meaning))) => {
-                    self.whole |= note(&meaning, &mut self.observers);
+                    note_cost(&meaning, &mut self.observers);
                     self.yields = 0;
                 }
                 // It is found again once these are gone.
                 Poll::Ready(Ok(None)) if source.frames.seen() > 0 => break,
-                Poll::Ready(Ok(None)) if self.whole => {
+                Poll::Ready(Ok(None)) if source.progress.whole => {
+                    // Without its last event it may have been cut short: good enough for this client, but not for all
+                    // who ask later.
+                    if source.progress.complete {
+                        std::mem::take(&mut self.record).keep();
+                    }
                     self.finish(Outcome::Complete);
                     return Poll::Ready(None);
                 }
@@ -200,21 +193,15 @@ impl EventStream {
 
     fn finish(&mut self, outcome: Outcome) {
         self.source = None;
-        if let Some(Record { frames, keep }) = self.record.take()
-            && outcome == Outcome::Complete
-        {
-            keep(frames.freeze());
-        }
         self.observers.finish(outcome);
     }
 }
 
-/// Notes what an event tells of the cost; answers whether it says that the answer is whole.
-fn note(meaning: &Meaning, observers: &mut Observers) -> bool {
+/// Notes what an event tells of the cost.
+fn note_cost(meaning: &Meaning, observers: &mut Observers) {
     if let Meaning::Whole(Some(usage)) | Meaning::Cost(Some(usage)) = meaning {
         observers.usage(*usage);
     }
-    matches!(meaning, Meaning::Whole(_))
 }
 
 impl Body for EventStream {
@@ -236,7 +223,8 @@ impl Body for EventStream {
 impl Drop for EventStream {
     /// A client that hangs up once the answer is whole has not cut it short.
     fn drop(&mut self) {
-        if self.whole {
+        let is_whole = |source: &Source| source.progress.whole;
+        if self.source.as_ref().is_some_and(is_whole) {
             self.observers.finish(Outcome::Complete);
         }
     }
@@ -248,6 +236,7 @@ struct Source {
     operation: Operation,
     body: Incoming,
     frames: Frames,
+    progress: Progress,
     read_timeout: Duration,
     /// Whether the body has ended.
     ended: bool,
@@ -257,12 +246,35 @@ struct Source {
     waiting: Option<Instant>,
 }
 
+/// How far the answer has come.
+#[derive(Default)]
+struct Progress {
+    /// Bedrock has said that the answer is whole. What may follow is its cost.
+    whole: bool,
+    /// The last event has come, which tells the cost.
+    complete: bool,
+}
+
+impl Progress {
+    fn observe(&mut self, meaning: &Meaning) {
+        match meaning {
+            Meaning::Whole(cost) => {
+                self.whole = true;
+                self.complete |= cost.is_some();
+            }
+            Meaning::Cost(_) => self.complete |= self.whole,
+            Meaning::Opening | Meaning::Content | Meaning::Failure(_) => {}
+        }
+    }
+}
+
 impl Source {
     fn new(operation: Operation, body: Incoming, read_timeout: Duration) -> Self {
         Self {
             operation,
             body,
             frames: Frames::default(),
+            progress: Progress::default(),
             read_timeout,
             silence: Box::pin(tokio::time::sleep(read_timeout)),
             ended: false,
@@ -270,11 +282,20 @@ impl Source {
         }
     }
 
-    /// What the next frame means; `None` at the end of the body.
+    /// What the next frame means; `None` at the end of the body, or what stands for it once all has come.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Meaning>, Broken>> {
+        match ready!(self.poll_frame(cx)) {
+            Err(_) if self.progress.complete => Poll::Ready(Ok(None)),
+            event => Poll::Ready(event),
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Meaning>, Broken>> {
         loop {
             if let Some(frame) = self.frames.next()? {
-                return Poll::Ready(Ok(Some(protocol::read(self.operation, &frame))));
+                let meaning = protocol::read(self.operation, &frame);
+                self.progress.observe(&meaning);
+                return Poll::Ready(Ok(Some(meaning)));
             }
             if self.ended {
                 return Poll::Ready(if self.frames.is_cut() {
@@ -305,7 +326,14 @@ impl Source {
     /// Ready once nothing has come for too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.waiting.get_or_insert_with(Instant::now);
-        let until = since + self.read_timeout;
+        let patience = match self.progress.complete {
+            true => DRAIN_TIMEOUT.min(self.read_timeout),
+            false => self.read_timeout,
+        };
+        let until = since + patience;
+        if self.silence.deadline() > until {
+            self.silence.as_mut().reset(until);
+        }
         loop {
             ready!(self.silence.as_mut().poll(cx));
             if self.silence.deadline() >= until {

@@ -271,6 +271,31 @@ async fn all_events_before_a_break_arrive_also_those_that_came_with_it() {
 }
 
 #[tokio::test]
+async fn once_all_has_come_it_does_not_matter_how_the_connection_ends() {
+    let mut fake = Fake::new().await;
+    let gateway = Running::new(&fake, "").await;
+    for (path, whole) in both() {
+        for end in ["reset", "close", "corrupt", "half a frame", "silence"] {
+            let (response, mut call) = gateway.begin(&mut fake, path, &whole.bytes()).await;
+            let mut body = response.into_body();
+            let answer = arrived(&mut body, whole.bytes().len()).await;
+            assert_eq!(answer, whole.bytes());
+            match end {
+                "reset" => call.reset(),
+                "close" => call.close(),
+                "corrupt" => call.chunk(corrupt(whole.content.clone())).await,
+                "half a frame" => {
+                    call.chunk(&whole.content[..20]).await;
+                    call.close();
+                }
+                _ => call.closed().await,
+            }
+            assert!(next(&mut body).await.is_none(), "{end}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn more_than_goes_out_in_one_piece_arrives_whole() {
     let mut fake = Fake::new().await;
     let gateway = Running::new(&fake, "").await;
