@@ -192,7 +192,7 @@ impl LimiterBuilder {
         self
     }
 
-    /// Shares the declared limits of a minute with other processes. Default: they are this process's alone.
+    /// Shares the declared limits with other processes. Default: they are this process's alone.
     /// Their windows slide, whatever shape is declared.
     #[cfg(feature = "redis")]
     pub fn fleet(mut self, fleet: crate::fleet::Fleet) -> Self {

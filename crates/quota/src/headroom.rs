@@ -62,7 +62,7 @@ impl Limiter {
                 key: key.name().clone(),
                 requests_per_minute: budget.requests().reading().into(),
                 tokens_per_minute: budget.tokens().reading().into(),
-                tokens_per_day: day.map_or_else(Level::default, |day| day.meter().reading().into()),
+                tokens_per_day: day.map_or_else(Level::default, |day| day.reading().into()),
                 calls_in_flight: budget.in_flight().calls,
                 tokens_in_flight: budget.in_flight().tokens,
                 waiting: state.queue().waiting_by_class(),

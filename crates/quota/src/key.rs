@@ -4,6 +4,8 @@ use std::{
     task::Waker,
 };
 
+#[cfg(feature = "redis")]
+use crate::{Limit, Reason};
 use crate::{
     Limits, Observe, QuotaKey,
     budget::{Ending, Grant, Refusal},
@@ -107,7 +109,7 @@ impl Key {
                 Answer::Granted(grant) => Turn::Granted(grant),
                 Answer::Refused(refusal) => {
                     #[cfg(feature = "redis")]
-                    self.missed(&refusal);
+                    self.missed(&refusal, day);
                     Turn::Refused(refusal)
                 }
                 Answer::Waits(id) => self.turn(state, id, now, day, waker, wakers),
@@ -205,10 +207,9 @@ impl Key {
     }
 
     /// There may be room in the Region's day for the first of those who wait.
-    fn told(&self) {
+    pub(crate) fn told(&self, now: Time) {
         self.step(|state, mut day, wakers| {
             state.listed = false;
-            let now = state.budget().now();
             if let Some(next) = state.pump(now, day.as_deref_mut(), wakers) {
                 self.note(state, next, day, wakers);
             }
@@ -223,16 +224,16 @@ impl Key {
         now: impl FnOnce(&State) -> Time,
         change: impl FnOnce(&mut State, Time, Option<&mut DayState>),
     ) {
-        let waiting_for_day = self.step(|state, mut day, wakers| {
+        let (now, waiting_for_day) = self.step(|state, mut day, wakers| {
             let now = now(state);
             change(state, now, day.as_deref_mut());
             if let Some(next) = state.pump(now, day.as_deref_mut(), wakers) {
                 self.note(state, next, day.as_deref_mut(), wakers);
             }
-            day.map(DayState::take_blocked)
+            (now, day.map(DayState::take_blocked))
         });
         for key in waiting_for_day.iter().flatten().filter_map(Weak::upgrade) {
-            key.told();
+            key.told(now);
         }
     }
 
@@ -268,12 +269,15 @@ impl Key {
             attention.call();
         }
         wakers.extend(state.queue_mut().set_timer(next.at));
-        if let Some(day) = day
-            && next.waits_for_day
+        #[cfg(feature = "redis")]
+        if next.needs_of_day.is_some() {
+            self.day.call();
+        }
+        if let (Some(day), Some(tokens)) = (day, next.needs_of_day)
             && !state.listed
         {
             state.listed = true;
-            day.tell(self.me.clone());
+            day.tell(self.me.clone(), tokens);
         }
     }
 
@@ -314,9 +318,15 @@ impl Key {
         }
     }
 
-    fn missed(&self, refusal: &Refusal) {
+    fn missed(&self, refusal: &Refusal, day: Option<&mut DayState>) {
         if let Some(attention) = self.attention.get() {
             attention.missed(refusal);
+        }
+        if let (Some(day), Limit::TokensPerDay) = (day, refusal.limit)
+            && refusal.reason != Reason::TooLarge
+        {
+            day.missed(refusal.asked);
+            self.day.call();
         }
     }
 }

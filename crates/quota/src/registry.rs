@@ -88,6 +88,7 @@ impl Registry {
         let day = match rest.days.get(target.region()) {
             Some(day) => Arc::clone(day),
             None => Arc::new(Day::new(
+                target.region(),
                 rest.table.tokens_per_day(target.region().as_str()),
                 config,
             )),
@@ -135,7 +136,16 @@ impl Registry {
             Some(day) => Some(Arc::clone(day)),
             None if rest.days.len() < config.max_keys => {
                 let declared = rest.table.tokens_per_day(name.region().as_str());
-                let day = Arc::new(Day::new(declared, config));
+                #[cfg(feature = "redis")]
+                let declared = declared.map(|(limit, window)| match &config.fleet {
+                    Some(_) => (limit, Window::Sliding),
+                    None => (limit, window),
+                });
+                let day = Arc::new(Day::new(name.region(), declared, config));
+                #[cfg(feature = "redis")]
+                if let Some(fleet) = &config.fleet {
+                    fleet.add_day(&day, now);
+                }
                 rest.days.insert(name.region().clone(), Arc::clone(&day));
                 Some(day)
             }

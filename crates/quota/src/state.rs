@@ -61,8 +61,8 @@ pub(crate) enum Answer {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Next {
     pub(crate) at: Time,
-    /// Whether room in the Region's day would let the first one through earlier.
-    pub(crate) waits_for_day: bool,
+    /// What the first one needs, where room in the Region's day would let it through earlier.
+    pub(crate) needs_of_day: Option<u64>,
 }
 
 /// Whose call it was, where it waited.
@@ -163,7 +163,7 @@ impl State {
         // Who should have given up before now is too late for room there may be; who gives up just now is not.
         give_up(&books, &mut self.queue, wakers, |at| at < now);
         loop {
-            let (limit, opens) = loop {
+            let (limit, opens, tokens) = loop {
                 let head = self.queue.head()?;
                 match books.obstacle(head.tokens) {
                     None => {
@@ -175,7 +175,9 @@ impl State {
                         let refusal = books.refusal(limit, head.tokens, Reason::TooLarge, None);
                         wakers.extend(self.queue.refuse(head.id, Err(refusal)));
                     }
-                    Some(Obstacle::Until(limit, opens)) => break (limit, opens),
+                    Some(Obstacle::Until(limit, opens)) => {
+                        break (limit, opens, head.tokens);
+                    }
                 }
             };
             // It may have been the head that gave up, and the next one may fit.
@@ -185,7 +187,7 @@ impl State {
                 debug_assert!(opens > now, "{limit} opens now, and has no room");
                 return Some(Next {
                     at: opens.min(gives_up).max(now.plus(1)),
-                    waits_for_day: limit == Limit::TokensPerDay,
+                    needs_of_day: (limit == Limit::TokensPerDay).then_some(tokens),
                 });
             }
         }
@@ -203,11 +205,7 @@ impl State {
     ) {
         self.budget.at(now, day).end(grant, ending);
         if let Some(waited) = waited {
-            let cost = match ending {
-                Ending::Settled(settlement) => settlement.cost,
-                Ending::Kept => grant.tokens,
-                Ending::Refunded | Ending::Throttled(_) => 0,
-            };
+            let cost = ending.cost(grant.tokens);
             let Waited {
                 priority,
                 tenant,

@@ -105,7 +105,7 @@ impl<'a> Books<'a> {
             requests: charge(&mut own.requests, *now, 1),
             own_tokens: charge(&mut own.tokens, *now, tokens),
             day_tokens: day.as_mut().map(|day| {
-                day.let_through(*now);
+                day.let_through(*now, tokens);
                 charge(day.meter_mut(), *now, tokens)
             }),
         }
@@ -148,6 +148,9 @@ impl<'a> Books<'a> {
         }
         self.own.in_flight.calls = self.own.in_flight.calls.saturating_sub(1);
         self.own.in_flight.tokens = self.own.in_flight.tokens.saturating_sub(grant.tokens);
+        if let (Some(day), Some(_)) = (&mut self.day, grant.day_tokens) {
+            day.ended(grant.tokens, ending.cost(grant.tokens));
+        }
         match ending {
             Ending::Settled(settlement) => self.settle(grant, settlement),
             Ending::Kept => {}

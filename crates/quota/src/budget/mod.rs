@@ -199,6 +199,18 @@ impl Budget {
     }
 }
 
+impl Ending {
+    /// What it leaves charged of what was reserved.
+    #[inline]
+    pub(crate) const fn cost(self, reserved: u64) -> u64 {
+        match self {
+            Self::Settled(settlement) => settlement.cost,
+            Self::Kept => reserved,
+            Self::Refunded | Self::Throttled(_) => 0,
+        }
+    }
+}
+
 impl Settlement {
     /// What Bedrock charged when the call ended, beyond what it had deducted when it started. An input that
     /// was estimated too high was not in use there, and must not leave the window here for what was.

@@ -1,27 +1,30 @@
-use std::sync::{
-    Arc, Weak,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+use std::{
+    fmt,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::{Limit, Reason, budget::Refusal, key::Key};
+use super::leased::Leased;
+use crate::{Limit, Reason, budget::Refusal};
 
-/// The keys that are short of something, for the worker to look at.
-#[derive(Debug, Default)]
+/// What is short of something, for the worker to look at.
+#[derive(Default)]
 pub(crate) struct Calls {
-    keys: Mutex<Vec<Weak<Key>>>,
+    leased: Mutex<Vec<Weak<dyn Leased>>>,
     notify: Notify,
     /// Whether the worker has left the fleet.
     ended: AtomicBool,
 }
 
-/// How a key calls the worker.
-#[derive(Debug)]
+/// How a key, or a day, calls the worker.
 pub(crate) struct Attention {
     calls: Arc<Calls>,
-    key: Weak<Key>,
+    leased: Weak<dyn Leased>,
     number: u64,
     called: AtomicBool,
     missed: Missed,
@@ -48,8 +51,8 @@ impl Calls {
         self.notify.notified().await;
     }
 
-    pub(crate) fn take(&self) -> Vec<Weak<Key>> {
-        std::mem::take(&mut self.keys.lock())
+    pub(crate) fn take(&self) -> Vec<Weak<dyn Leased>> {
+        std::mem::take(&mut self.leased.lock())
     }
 
     pub(crate) fn end(&self) {
@@ -60,23 +63,23 @@ impl Calls {
         self.ended.load(Relaxed)
     }
 
-    fn push(&self, key: Weak<Key>) {
-        let mut keys = self.keys.lock();
+    fn push(&self, new: Weak<dyn Leased>) {
+        let mut leased = self.leased.lock();
         // Where no worker takes them, keys come and go, and their places with them.
-        if keys.len() == keys.capacity() {
-            keys.retain(|key| key.strong_count() > 0);
+        if leased.len() == leased.capacity() {
+            leased.retain(|one| one.strong_count() > 0);
         }
-        keys.push(key);
-        drop(keys);
+        leased.push(new);
+        drop(leased);
         self.notify.notify_one();
     }
 }
 
 impl Attention {
-    pub(crate) fn new(calls: Arc<Calls>, key: Weak<Key>, number: u64) -> Self {
+    pub(crate) fn new(calls: Arc<Calls>, leased: Weak<dyn Leased>, number: u64) -> Self {
         Self {
             calls,
-            key,
+            leased,
             number,
             called: AtomicBool::new(false),
             missed: Missed::default(),
@@ -87,10 +90,10 @@ impl Attention {
         self.number
     }
 
-    /// The worker is to look at the key. Costs next to nothing until it has.
+    /// The worker is to look. Costs next to nothing until it has.
     pub(crate) fn call(&self) {
         if !self.called.load(Relaxed) && !self.called.swap(true, Relaxed) {
-            self.calls.push(self.key.clone());
+            self.calls.push(self.leased.clone());
         }
     }
 
@@ -116,5 +119,14 @@ impl Attention {
             tokens: take(&self.missed.tokens),
             largest: take(&self.missed.largest),
         }
+    }
+}
+
+impl fmt::Debug for Attention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attention")
+            .field("number", &self.number)
+            .field("missed", &self.missed)
+            .finish_non_exhaustive()
     }
 }

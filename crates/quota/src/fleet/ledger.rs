@@ -81,7 +81,7 @@ impl Ledger {
         let count = self.members.values().filter(|m| m.counts(now)).count() as u64;
         let mut answer = Answer {
             members: count,
-            awards: [Award::default(); LIMITS],
+            ..Answer::default()
         };
         if renewal.lease == 0 {
             return Ok(answer);

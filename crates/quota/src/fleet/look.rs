@@ -112,6 +112,13 @@ impl Shares for Budget {
     }
 }
 
+/// No limits of a minute.
+pub(crate) struct NoShares;
+
+impl Shares for NoShares {
+    fn each_share(&mut self, _: impl FnMut(usize, u64, &mut Share)) {}
+}
+
 /// From now on the limits are a fleet's, and this process has nothing of them until it is answered; if nobody
 /// does, it has a safe share after some time.
 pub(crate) fn join(budget: &mut Budget, joins: Joins, now: Time) {

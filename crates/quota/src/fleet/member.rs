@@ -202,6 +202,7 @@ impl Member {
                 silence: silence / MILLISECOND,
                 waited: now.since(self.head.1) / MILLISECOND,
                 claims,
+                day: None,
             },
             at: now,
         }
@@ -274,16 +275,19 @@ impl Member {
             answer.awards[limit].share < holds - holds / 10
         });
         if gives_up {
-            // Others get it once it has been said that it is given up.
-            self.pace.confirm();
+            self.confirm();
         }
         change
     }
 
-    /// The store keeps count of as many members as it can, and of this one it does not: what it has would be beyond the
-    /// limit.
-    pub(crate) fn turned_away(&self, shares: &mut impl Shares) {
-        shares.each_share(|_, _, share| share.resign());
+    /// It is to give up some of what it holds. Others get that once it has been said that it is given up.
+    pub(crate) fn confirm(&mut self) {
+        self.pace.confirm();
+    }
+
+    /// When the lease runs out that is held, by this process's own clock.
+    pub(crate) const fn expires(&self) -> Time {
+        self.expires
     }
 
     /// The store has not answered.

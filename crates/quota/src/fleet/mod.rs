@@ -34,9 +34,26 @@
 //! So no window holds more than the limit, whatever processes, networks and clocks do, for as long as the store
 //! answers and remembers.
 //!
-//! What is shared are the declared limits of a minute, in sliding windows. Limits that are not declared are learnt by
-//! each process, and tokens a day are counted by each process: declare its part of them. What 429s teach of a shared
-//! limit is kept in the store: one congestion is one lesson for all, however many processes met it.
+//! What is shared are the declared limits, in sliding windows. Limits that are not declared are learnt by each process,
+//! and so is a day of which no limit is declared. What 429s teach of a shared limit is kept in the store: one congestion is
+//! one lesson for all, however many processes met it, and where the tokens of a day are used up for Bedrock, all
+//! processes hold their calls, and then one call at a time finds out for all.
+//!
+//! # Tokens a day
+//!
+//! They are the account's and the Region's, whatever the model, and shared in another way: a share of a window is out of the
+//! others' reach until the window has passed. So the store keeps the window itself, of what calls have cost, by quarters of an
+//! hour; and processes lease slices of what is left:
+//!
+//! - a slice is twice what its process took since the last renewal, and at most what is left divided by twice the
+//!   members; near the end the call that has waited longest gets what it needs first, if there is as much;
+//! - what a renewal tells is the sum of all that calls have cost since the process began, so one that is lost, or comes
+//!   twice or late, neither takes nor tells anything twice;
+//! - what a process holds, its calls in flight included, counts as used until it has told what became of it. A process that
+//!   leaves gives its slice back; of one that is killed all that it held is counted as used.
+//!
+//! So no day holds more than the limit for as long as the store answers and remembers. A quarter of an hour is forgotten as
+//! a whole, by its end, which costs 1% of a limit that is always used up at the most.
 //!
 //! # When the store does not answer
 //!
@@ -47,13 +64,19 @@
 //! [`store_back`](crate::Observe::store_back) are told, and a warning is logged. No call waits for the store itself,
 //! except the first calls to a key, for four [timeouts](FleetBuilder::timeout) at most.
 //!
+//! Of tokens a day the safe share is an equal part of what was left when the store last answered, less what others held
+//! then; after a day without a store, or where it has never answered, an equal part of the limit. It is never more than that
+//! part of the limit less what the process has used in the last day by itself. What was used meanwhile is told when the
+//! store is back. The observer is not told of a day's store, which is that of the Region's minutes; the log is.
+//!
 //! # What can go beyond the limit, and how far
 //!
 //! - **A process that is cut off alone** for longer than its lease and the [`reserve`](FleetBuilder::reserve): its safe
-//!   share, which others have been given by then.
+//!   share, which others have been given by then. Of a day, its safe share from the end of its lease on.
 //! - **A store that forgets** (`FLUSHALL`, a restart without persistence): members come with what they hold, and
 //!   nothing is given away for a window once one of them has come. A process that is started in the moment between,
-//!   before any old member has renewed, can be given what others hold.
+//!   before any old member has renewed, can be given what others hold. Of a day they tell what they have used by themselves,
+//!   those who were idle when they are next called; what was used by processes that are no more is forgotten.
 //! - **A failover that loses the last writes**: shares that were granted in them, if others are granted the same before
 //!   their holders renew.
 //! - **The store down when processes start**: each new one takes the limit divided by `members`. So does one whose
@@ -64,7 +87,8 @@
 //!   lease: until it has renewed it goes on with what it had.
 //! - **Settlement**: what calls cost beyond what they reserved. The process that made them works it off before its next
 //!   call goes, and the others' shares shrink by it with their next renewals; until then they fill them. With a
-//!   burndown of 5 and a `max_tokens` far below five times the usual output, a burst can earn some 429s.
+//!   burndown of 5 and a `max_tokens` far below five times the usual output, a burst can earn some 429s. Of a day
+//!   nothing is given away until that has left the window.
 //!
 //! The processes' clocks may differ by any amount, as no time of day leaves a process, and leases allow for speeds that
 //! differ by a hundredth. A window is a minute and the
@@ -78,12 +102,16 @@
 //! # What it costs
 //!
 //! Nothing on the path of a call that finds room. About one round trip for a hundred calls of each process that is
-//! busy, one in 20 s for one that is not, and none for keys that nobody uses. In the store a key is one hash of a
-//! field for each process, of 256 at the most, which expires when nobody has used it for some minutes.
+//! busy, one in 20 s for one that is not, and none for keys that nobody uses; as much for a Region whose tokens a day are
+//! declared. In the store a key is one hash of a field for each process, of 256 at the most, which expires when nobody has
+//! used it for some minutes; a Region's day is one more, of 97 fields for its quarters of an hour besides, which expires
+//! when nobody has used it for a day.
 
 mod attention;
+mod day;
 mod fair;
 mod learnt;
+mod leased;
 mod ledger;
 mod look;
 mod member;
@@ -98,13 +126,20 @@ mod worker;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
 
-pub(crate) use self::attention::Attention;
-use self::{attention::Calls, look::Shares as _, settings::Settings};
+pub(crate) use self::{
+    attention::Attention,
+    day::{DayAward, DayClaim},
+    leased::Leased,
+    look::{Look, NoShares},
+    member::{Change, Member, Sent},
+    settings::Settings,
+};
+use self::{attention::Calls, look::Shares as _};
 pub use self::{
     redis::RedisStore,
     renewal::{Answer, Renewal, StoreError},
@@ -112,7 +147,12 @@ pub use self::{
     store::{Answering, MemoryStore, Store},
     worker::Worker,
 };
-use crate::{key::Key, meter::Joins, time::Time};
+use crate::{
+    day::{Day, Part},
+    key::Key,
+    meter::Joins,
+    time::Time,
+};
 
 /// Processes that share their quotas: what [`LimiterBuilder::fleet`](crate::LimiterBuilder::fleet) is given.
 ///
@@ -166,11 +206,29 @@ impl Fleet {
             }
         });
         let number = keys.fetch_add(1, Relaxed);
-        let attention = Attention::new(Arc::clone(calls), Arc::downgrade(key), number);
+        let leased: Weak<Key> = Arc::downgrade(key);
+        let attention = Attention::new(Arc::clone(calls), leased, number);
         if shared {
             attention.call();
         }
         key.attend(attention);
+    }
+
+    /// A Region's day has been made, at `now`: its tokens are the fleet's.
+    pub(crate) fn add_day(&self, day: &Arc<Day>, now: Time) {
+        let Shared {
+            calls,
+            settings,
+            keys,
+        } = &*self.shared;
+        let number = keys.fetch_add(1, Relaxed);
+        let leased: Weak<Day> = Arc::downgrade(day);
+        let attention = Attention::new(Arc::clone(calls), leased, number);
+        let part = Part::new(day.limit(), settings.members, settings.patience(), now);
+        day.share(attention, part);
+        if calls.is_over() {
+            day.resign();
+        }
     }
 }
 

@@ -1,6 +1,11 @@
 //! What a member of the fleet says to the store, and what it is answered. Both are whole numbers, so that the
 //! store's script and its model in Rust compute the same.
 
+use super::{
+    RedisStore,
+    day::{self, DayAward, DayClaim},
+};
+
 /// How many limits a key has: requests a minute and tokens a minute.
 pub(crate) const LIMITS: usize = 2;
 
@@ -29,6 +34,8 @@ pub struct Renewal {
     pub(crate) waited: u64,
     /// By limit.
     pub(crate) claims: [Claim; LIMITS],
+    /// Where it is no key's but a Region's day's, all that is claimed.
+    pub(crate) day: Option<DayClaim>,
 }
 
 /// What a member tells of one limit.
@@ -53,10 +60,11 @@ pub(crate) struct Claim {
 }
 
 /// The store's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Answer {
     pub(crate) members: u64,
     pub(crate) awards: [Award; LIMITS],
+    pub(crate) day: DayAward,
 }
 
 /// What a member may use of one limit.
@@ -90,6 +98,16 @@ pub enum StoreError {
 }
 
 impl Renewal {
+    /// What Redis is to run.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn script(&self) -> &'static str {
+        match self.day {
+            Some(_) => day::SCRIPT,
+            None => RedisStore::SCRIPT,
+        }
+    }
+
     /// The script's arguments, for a call of it at a time of one's own. For simulations, in which a real server
     /// keeps the time of a clock that does not run.
     #[doc(hidden)]
@@ -112,6 +130,9 @@ impl Renewal {
             self.silence,
             self.waited,
         ];
+        if let Some(day) = &self.day {
+            return head.into_iter().chain(day.numbers()).collect();
+        }
         let claims = self.claims.iter().flat_map(|claim| {
             [
                 claim.limit,
@@ -144,6 +165,7 @@ impl Renewal {
                 *amount = (*amount).min(MOST);
             }
         }
+        self.day = self.day.map(DayClaim::clamped);
         self
     }
 }
@@ -152,15 +174,21 @@ impl Answer {
     /// Reads the numbers that the script answers.
     #[doc(hidden)]
     pub fn from_numbers(numbers: &[u64]) -> Result<Self, StoreError> {
+        let short = || StoreError::Failed("the script's answer is too short".into());
         let &[status, members, ref awards @ ..] = numbers else {
-            return Err(StoreError::Failed(
-                "the script's answer is too short".into(),
-            ));
+            return Err(short());
         };
         match status {
             0 => {}
             1 => return Err(StoreError::Overtaken),
             _ => return Err(StoreError::Full),
+        }
+        if let Ok(day) = <[u64; 6]>::try_from(awards) {
+            return Ok(Self {
+                members,
+                day: day.into(),
+                ..Self::default()
+            });
         }
         let award = |at: usize| match awards.get(4 * at..4 * at + 4) {
             Some(&[share, whole, prospect, version]) => Ok(Award {
@@ -169,13 +197,12 @@ impl Answer {
                 prospect,
                 version,
             }),
-            _ => Err(StoreError::Failed(
-                "the script's answer is too short".into(),
-            )),
+            _ => Err(short()),
         };
         Ok(Self {
             members,
             awards: [award(0)?, award(1)?],
+            ..Self::default()
         })
     }
 }

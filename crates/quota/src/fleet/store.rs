@@ -3,7 +3,7 @@ use std::{collections::HashMap, fmt, pin::Pin, sync::Arc};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Answer, Renewal, StoreError, ledger::Ledger};
+use super::{Answer, Renewal, StoreError, day::DayLedger, ledger::Ledger};
 
 /// An answer that is on its way.
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, StoreError>> + Send + 'a>>;
@@ -11,7 +11,7 @@ pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, StoreError>>
 /// Where the processes of a fleet meet: [`RedisStore`](super::RedisStore), or [`MemoryStore`] within one
 /// process. A wrapper around one can count, delay or lose what passes.
 pub trait Store: Send + Sync + 'static {
-    /// Renews a member's lease on one key. The worker gives it a time limit, and drops it when that is over.
+    /// Renews a member's lease on one key: a quota's limits of a minute, or a Region's tokens a day. The worker gives it a time limit, and drops it when that is over.
     fn renew<'a>(&'a self, key: &'a str, renewal: &'a Renewal) -> Answering<'a>;
 }
 
@@ -34,6 +34,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     keys: HashMap<String, Ledger>,
+    days: HashMap<String, DayLedger>,
     round_trips: u64,
 }
 
@@ -51,7 +52,9 @@ impl MemoryStore {
 
     /// Forgets everything, as Redis does after `FLUSHALL`.
     pub fn flush(&self) {
-        self.shared.state.lock().keys.clear();
+        let mut state = self.shared.state.lock();
+        state.keys.clear();
+        state.days.clear();
     }
 
     /// How often it was asked.
@@ -68,6 +71,13 @@ impl Store for MemoryStore {
             let now = self.shared.start.elapsed().as_millis() as u64 + 1;
             let mut state = self.shared.state.lock();
             state.round_trips += 1;
+            if let Some(claim) = &renewal.day {
+                if state.days.len() == state.days.capacity() && !state.days.contains_key(key) {
+                    state.days.retain(|_, ledger| !ledger.is_forgotten(now));
+                }
+                let ledger = state.days.entry(key.to_owned()).or_default();
+                return ledger.renew(now, renewal, claim);
+            }
             if state.keys.len() == state.keys.capacity() && !state.keys.contains_key(key) {
                 state.keys.retain(|_, ledger| !ledger.is_forgotten(now));
             }

@@ -12,11 +12,10 @@ use tokio::time::{Duration, Instant, sleep_until, timeout};
 use super::{
     Answer, Store, StoreError,
     attention::Calls,
-    look::Look,
+    leased::Leased,
     member::{Change, Member, Sent},
     settings::Settings,
 };
-use crate::key::Key;
 
 /// Renews a fleet's leases. Made by [`FleetBuilder::build`](super::FleetBuilder::build); spawn what
 /// [`run`](Self::run) or [`run_until`](Self::run_until) answers.
@@ -32,13 +31,13 @@ pub struct Worker {
     entries: HashMap<u64, Entry>,
     due: BTreeSet<(Instant, u64)>,
     in_flight: FuturesUnordered<Pin<Box<dyn Future<Output = Returned> + Send>>>,
-    /// How many keys keep to their safe share because the store does not answer.
+    /// How many keys and days keep to their safe share because the store does not answer.
     lost: usize,
 }
 
-/// A key that is renewed.
+/// A key or a day that is renewed.
 struct Entry {
-    key: Weak<Key>,
+    leased: Weak<dyn Leased>,
     name: Arc<str>,
     member: Member,
     in_flight: bool,
@@ -126,24 +125,25 @@ impl Worker {
         }
     }
 
-    /// Some keys are new, or short of something.
+    /// Some are new, or short of something.
     fn called(&mut self) {
-        for key in self.calls.take().iter().filter_map(Weak::upgrade) {
-            let Some(number) = key.attention().map(|attention| attention.number()) else {
+        for leased in self.calls.take().iter().filter_map(Weak::upgrade) {
+            let Some(number) = leased.attention().map(|attention| attention.number()) else {
                 continue;
             };
-            let clock = key.clock();
+            let clock = leased.clock();
             let is_full = self.entries.len() == self.entries.capacity();
             if is_full && !self.entries.contains_key(&number) {
                 // Keys that nobody called for long are forgotten by the limiter, and by nobody else.
-                self.entries.retain(|_, entry| entry.key.strong_count() > 0);
+                self.entries
+                    .retain(|_, entry| entry.leased.strong_count() > 0);
                 let entries = &self.entries;
                 self.due.retain(|(_, number)| entries.contains_key(number));
                 self.count_lost();
             }
             let entry = self.entries.entry(number).or_insert_with(|| Entry {
-                key: Arc::downgrade(&key),
-                name: format!("{}:{FORMAT}:{{{}}}", self.prefix, key.name()).into(),
+                leased: Arc::downgrade(&leased),
+                name: format!("{}:{FORMAT}:{{{}}}", self.prefix, leased.name()).into(),
                 member: Member::new(
                     self.id.wrapping_add(u128::from(number)),
                     clock.now(),
@@ -187,40 +187,26 @@ impl Worker {
         }
     }
 
-    /// Renews a key's lease where that is due.
+    /// Renews a lease where that is due.
     fn look_at(&mut self, number: u64) {
         let Some(entry) = self.entries.get_mut(&number) else {
             return;
         };
-        let Some(key) = entry.key.upgrade() else {
+        let Some(leased) = entry.leased.upgrade() else {
             self.entries.remove(&number);
             self.count_lost();
             return;
         };
-        let (member, settings) = (&mut entry.member, &self.settings);
-        let turned = key.attention().map(|attention| attention.answer());
-        let now = key.clock().now();
-        let mut sent = None;
-        let mut shared = false;
-        key.adjust(now, |state| {
-            let look = Look::at(state, turned.unwrap_or_default());
-            shared = look.shared;
-            if member.is_away() && (look.new || !look.idle) {
-                member.wake(state.budget_mut(), now, settings);
-            }
-            if member.is_due(&look, now) {
-                sent = Some(member.renew(state.budget_mut(), &look, now, settings));
-            }
-        });
-        match sent {
-            Some(sent) => {
+        match leased.renew(&mut entry.member, &self.settings) {
+            (Some(sent), _) => {
                 entry.in_flight = true;
                 let name = Arc::clone(&entry.name);
                 self.send(number, name, sent);
             }
-            None if entry.member.is_away() || !shared => {}
-            None => {
-                let at = key.clock().instant(entry.member.later(now));
+            (None, shared) if entry.member.is_away() || !shared => {}
+            (None, _) => {
+                let clock = leased.clock();
+                let at = clock.instant(entry.member.later(clock.now()));
                 entry.rests = Instant::now() + Duration::from_millis(100);
                 self.schedule(number, Some(at));
             }
@@ -251,71 +237,66 @@ impl Worker {
         let Some(entry) = self.entries.get_mut(&number) else {
             return;
         };
-        let Some(key) = entry.key.upgrade() else {
+        let Some(leased) = entry.leased.upgrade() else {
             self.entries.remove(&number);
             self.count_lost();
             return;
         };
-        let (member, settings) = (&mut entry.member, &self.settings);
-        let now = key.clock().now();
-        let mut change = None;
-        match &result {
-            Ok(answer) => key.adjust(now, |state| {
-                change = member.answered(state.budget_mut(), &sent, answer, now, settings);
-            }),
+        let clock = leased.clock();
+        let change = match &result {
+            Ok(answer) => leased.answered(&mut entry.member, &sent, answer, &self.settings),
             Err(error) => {
-                tracing::debug!(key = %key.name(), %error, "a lease was not renewed");
+                tracing::debug!(key = leased.name(), %error, "a lease was not renewed");
                 if *error == StoreError::Full {
-                    key.adjust(now, |state| member.turned_away(state.budget_mut()));
+                    leased.turned_away();
                 }
-                change = member.failed(now);
+                entry.member.failed(clock.now())
             }
-        }
+        };
         entry.in_flight = false;
-        let mut next = entry.member.next().map(|at| key.clock().instant(at));
+        let mut next = entry.member.next().map(|at| clock.instant(at));
         if std::mem::take(&mut entry.called) {
-            let earliest = key.clock().instant(entry.member.earliest());
+            let earliest = clock.instant(entry.member.earliest());
             next = Some(next.map_or(earliest, |next| next.min(earliest)));
         }
         self.schedule(number, next);
         if let Some(change) = change {
-            self.tell(&key, change, result.err());
+            self.tell(&*leased, change, result.err());
         }
     }
 
-    /// Of keys that are gone it is not told that the store is back.
+    /// Of what is gone it is not told that the store is back.
     fn count_lost(&mut self) {
         let lost = |entry: &&Entry| entry.member.is_lost();
         self.lost = self.entries.values().filter(lost).count();
     }
 
-    fn tell(&mut self, key: &Key, change: Change, error: Option<StoreError>) {
+    fn tell(&mut self, leased: &dyn Leased, change: Change, error: Option<StoreError>) {
         match change {
-            Change::Found => key.tell(|observe, name| observe.store_found(name)),
+            Change::Found => {}
             Change::Lost => {
                 self.lost += 1;
                 if self.lost == 1 {
                     let error = error.map(|error| error.to_string()).unwrap_or_default();
                     tracing::warn!(
-                        key = %key.name(), error,
+                        key = leased.name(),
+                        error,
                         "the store that quotas are shared through does not answer; \
                          keeping to a safe share of them",
                     );
                 }
-                key.tell(|observe, name| observe.store_lost(name));
             }
             Change::Back(nanos) => {
-                let after = Duration::from_nanos(nanos);
                 self.lost = self.lost.saturating_sub(1);
                 if self.lost == 0 {
                     tracing::info!(
-                        seconds = after.as_secs_f64(),
+                        seconds = Duration::from_nanos(nanos).as_secs_f64(),
                         "the store that quotas are shared through answers again",
                     );
                 }
-                key.tell(|observe, name| observe.store_back(name, after));
             }
         }
+        leased.tell(change);
     }
 
     /// Gives all leases back, as far as the store answers in time.
@@ -325,20 +306,16 @@ impl Worker {
         self.in_flight = FuturesUnordered::new();
         let mut leaving = Vec::new();
         for (number, entry) in &mut self.entries {
-            let Some(key) = entry.key.upgrade() else {
+            let Some(leased) = entry.leased.upgrade() else {
                 continue;
             };
             // One that was about to leave may not have arrived.
             if entry.member.is_away() && !entry.in_flight {
                 continue;
             }
-            let (member, settings) = (&mut entry.member, &self.settings);
-            let now = key.clock().now();
-            key.adjust(now, |state| {
-                let look = Look::at(state, Default::default());
-                let sent = member.leave(state.budget_mut(), &look, now, settings);
+            if let Some(sent) = leased.leave(&mut entry.member, &self.settings) {
                 leaving.push((*number, Arc::clone(&entry.name), sent));
-            });
+            }
         }
         for (number, name, sent) in leaving {
             self.send(number, name, sent);

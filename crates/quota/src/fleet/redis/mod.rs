@@ -19,7 +19,7 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, cm
 use tokio::time::{Duration, Instant, timeout};
 
 use self::place::{Connection, Place};
-use super::{Answer, Answering, Renewal, Store, StoreError};
+use super::{Answer, Answering, Renewal, Store, StoreError, day};
 use crate::InvalidConfig;
 
 /// A node that is up, and near, has answered by then.
@@ -55,7 +55,8 @@ pub struct RedisStore {
 }
 
 struct Shared {
-    script: Script,
+    /// Of keys, and of days.
+    scripts: [Script; 2],
     /// The connection, and which one it is: from one on.
     connection: Mutex<Option<Numbered>>,
     /// Held by who makes one.
@@ -158,7 +159,7 @@ impl RedisStore {
         Self {
             place,
             shared: Arc::new(Shared {
-                script: Script::new(Self::SCRIPT),
+                scripts: [Self::SCRIPT, day::SCRIPT].map(Script::new),
                 connection: Mutex::new(None),
                 making: tokio::sync::Mutex::new(()),
                 doubtful: AtomicU64::new(0),
@@ -166,7 +167,7 @@ impl RedisStore {
         }
     }
 
-    /// What the store runs, for whoever calls it in another way.
+    /// What the store runs for a key, for whoever calls it in another way.
     #[doc(hidden)]
     pub const SCRIPT: &str = include_str!("../ledger.lua");
 
@@ -190,11 +191,12 @@ impl RedisStore {
                 call.arg(script).arg(1).arg(key).arg(&arguments);
                 call
             };
-            let by_hash = call("EVALSHA", shared.script.get_hash());
+            let script = &shared.scripts[usize::from(renewal.day.is_some())];
+            let by_hash = call("EVALSHA", script.get_hash());
             let numbers = connection.ask(&by_hash).await;
             if numbers.as_ref().is_err_and(is_unknown_script) {
                 // On this server alone, and no more than once: others of a cluster may be down.
-                let whole: Cmd = call("EVAL", Self::SCRIPT);
+                let whole: Cmd = call("EVAL", renewal.script());
                 return connection.ask(&whole).await;
             }
             numbers

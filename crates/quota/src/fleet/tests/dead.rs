@@ -23,6 +23,7 @@ fn renewal(member: u128, sequence: u64, used: u64, reserve: u64) -> Renewal {
         silence: 0,
         waited: 0,
         claims: [Claim::default(), claim],
+        day: None,
     }
 }
 

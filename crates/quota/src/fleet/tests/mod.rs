@@ -1,3 +1,4 @@
+mod day;
 mod dead;
 mod deployments;
 mod link;
@@ -29,5 +30,6 @@ fn renewal(sequence: u64) -> Renewal {
         silence: 0,
         waited: 0,
         claims: [Claim::default(), claim],
+        day: None,
     }
 }

@@ -4,7 +4,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::redis_server::RedisServer;
 use crate::fleet::{
-    RedisStore,
+    DayClaim, RedisStore,
+    day::DayLedger,
     ledger::Ledger,
     renewal::{Claim, LIMITS, MOST, Renewal},
 };
@@ -58,6 +59,31 @@ impl Draw {
             silence: self.0.random_range(0..80_000),
             waited: self.0.random_range(0..9_000),
             claims,
+            day: None,
+        }
+    }
+
+    fn day(&mut self, sequence: u64, members: u128) -> Renewal {
+        let mut flag = |often| u64::from(self.0.random_bool(often));
+        let (throttled, over) = (flag(0.03), flag(0.1));
+        let claim = DayClaim {
+            limit: 1_200_000 + self.0.random_range(0..9),
+            spent: self.0.random_range(0..9_000),
+            counted: self.0.random_range(0..9_000),
+            flight: self.amount(100),
+            holds: self.amount(300),
+            wants: self.amount(800),
+            need: self.amount(1_200).saturating_sub(600),
+            used: self.0.random_range(0..2_000),
+            version: self.0.random_range(0..4),
+            throttled: throttled * self.0.random_range(0..4),
+            held_for: self.0.random_range(0..400_000),
+            over,
+        };
+        Renewal {
+            claims: Default::default(),
+            day: Some(claim),
+            ..self.renewal(sequence, members)
         }
     }
 }
@@ -88,6 +114,35 @@ async fn the_script_does_what_its_model_does() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn the_days_script_does_what_its_model_does() {
+    let server = RedisServer::start();
+    let store = RedisStore::new(&server.url()).unwrap();
+    let mut slices = 0;
+    for seed in 0..12 {
+        let mut draw = Draw(StdRng::seed_from_u64(seed));
+        let members = [2, 3, 7, 40][seed as usize % 4];
+        let mut ledger = DayLedger::default();
+        let mut now = 1_700_000_000_000;
+        let key = format!("test:{{{seed}}}");
+        for sequence in 100..400 {
+            now += match draw.0.random_range(0..60) {
+                0 => 100_000_000,
+                1 => 30_000_000,
+                2..20 => 0,
+                _ => draw.0.random_range(0..400_000),
+            };
+            let renewal = draw.day(sequence, members).clamped();
+            let answer = store.call(&key, &renewal, Some(now)).await;
+            let claim = renewal.day.unwrap();
+            let model = ledger.renew(now, &renewal, &claim);
+            assert_eq!(answer, model, "seed {seed}, {renewal:?}");
+            slices += u64::from(answer.is_ok_and(|answer| answer.day.holds > claim.flight));
+        }
+    }
+    assert!(slices > 500, "{slices}");
 }
 
 /// Members that come and are never seen again are forgotten, and so is a key that nobody uses.

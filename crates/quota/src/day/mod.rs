@@ -1,12 +1,21 @@
+#[cfg(feature = "redis")]
+mod fleet;
+#[cfg(feature = "redis")]
+mod part;
+
 use std::sync::{
     Weak,
     atomic::{AtomicBool, Ordering},
 };
 
+use tower_bedrock_core::Region;
+
+#[cfg(feature = "redis")]
+pub(crate) use self::part::Part;
 use crate::{
     config::Config,
     key::Key,
-    meter::{Meter, Rules},
+    meter::{Meter, Reading, Rules},
     sync::{Mutex, MutexGuard},
     time::{Time, nanos},
     window::Window,
@@ -21,6 +30,12 @@ pub(crate) struct Day {
     active: AtomicBool,
     learns: bool,
     state: Mutex<DayState>,
+    #[cfg(feature = "redis")]
+    region: Region,
+    #[cfg(feature = "redis")]
+    clock: crate::time::Clock,
+    #[cfg(feature = "redis")]
+    attention: std::sync::OnceLock<crate::fleet::Attention>,
 }
 
 #[derive(Debug)]
@@ -29,6 +44,9 @@ pub(crate) struct DayState {
     hold: Option<Hold>,
     /// Keys whose next call waits for room here.
     blocked: Vec<Weak<Key>>,
+    /// Where the day is a fleet's.
+    #[cfg(feature = "redis")]
+    shared: Option<Box<fleet::Shared>>,
 }
 
 /// After a throttle for tokens a day nobody knows when the day ends, so calls are held for five minutes,
@@ -48,7 +66,9 @@ const LONGEST_HOLD: u64 = 3_600 * SECOND;
 const BETWEEN_PROBES: u64 = 10 * SECOND;
 
 impl Day {
-    pub(crate) fn new(declared: Option<(u64, Window)>, config: &Config) -> Self {
+    pub(crate) fn new(region: &Region, declared: Option<(u64, Window)>, config: &Config) -> Self {
+        #[cfg(not(feature = "redis"))]
+        let _ = region;
         let (limit, window) = declared.unzip();
         let rules = Rules {
             period: DAY,
@@ -63,7 +83,15 @@ impl Day {
                 meter: Meter::new(limit, window.unwrap_or_default(), rules),
                 hold: None,
                 blocked: Vec::new(),
+                #[cfg(feature = "redis")]
+                shared: None,
             }),
+            #[cfg(feature = "redis")]
+            region: region.clone(),
+            #[cfg(feature = "redis")]
+            clock: config.clock,
+            #[cfg(feature = "redis")]
+            attention: std::sync::OnceLock::new(),
         }
     }
 
@@ -77,9 +105,15 @@ impl Day {
     pub(crate) fn declare(&self, declared: Option<(u64, Window)>, now: Time) {
         let (limit, window) = declared.unzip();
         let mut state = self.state.lock();
-        state.meter.declare(limit, window.unwrap_or_default(), now);
+        let window = state.window(window.unwrap_or_default());
+        state.meter.declare(limit, window, now);
         let active = limit.is_some() || state.hold.is_some();
+        #[cfg(feature = "redis")]
+        let active = state.declare(limit, now) || active;
         self.active.store(active, Ordering::Release);
+        drop(state);
+        #[cfg(feature = "redis")]
+        self.call();
     }
 
     /// Whether nothing would be lost by forgetting it.
@@ -94,6 +128,8 @@ impl Day {
         if self.learns {
             self.state.lock().throttled(sent, now, retry_after);
             self.active.store(true, Ordering::Release);
+            #[cfg(feature = "redis")]
+            self.call();
         }
     }
 }
@@ -101,10 +137,14 @@ impl Day {
 impl DayState {
     pub(crate) fn advance(&mut self, now: Time) {
         self.meter.advance(now);
+        #[cfg(feature = "redis")]
+        if let Some(shared) = &mut self.shared {
+            shared.part.advance(now);
+        }
     }
 
     pub(crate) fn fits(&self, now: Time, tokens: u64) -> bool {
-        self.held_until(now) <= now && self.meter.fits(tokens)
+        self.held_until(now) <= now && self.meter.fits(tokens) && tokens <= self.room()
     }
 
     pub(crate) const fn most(&self) -> u64 {
@@ -115,20 +155,37 @@ impl DayState {
         if self.held_until(now) > now {
             0
         } else {
-            self.meter.available()
+            self.meter.available().min(self.room())
         }
     }
 
     pub(crate) fn opens_at(&self, now: Time, tokens: u64) -> Time {
-        self.meter.opens_at(now, tokens).max(self.held_until(now))
+        let opens = self.meter.opens_at(now, tokens).max(self.held_until(now));
+        #[cfg(feature = "redis")]
+        if let Some(shared) = self.shared_without_room(tokens) {
+            return opens.max(shared.part.changes_after(now));
+        }
+        opens
     }
 
     pub(crate) fn forecast(&self, now: Time, tokens: u64) -> Time {
-        self.meter.forecast(now, tokens).max(self.held_until(now))
+        let opens = self.meter.forecast(now, tokens).max(self.held_until(now));
+        #[cfg(feature = "redis")]
+        if let Some(shared) = self.shared_without_room(tokens) {
+            return opens.max(shared.part.forecast(now));
+        }
+        opens
     }
 
-    pub(crate) const fn meter(&self) -> &Meter {
-        &self.meter
+    /// How the limit stands. In a fleet, what is left to this process is in the place of what is learnt.
+    pub(crate) fn reading(&self) -> Reading {
+        let reading = self.meter.reading();
+        Reading {
+            effective: reading
+                .effective
+                .map(|limit| limit.min(reading.used.saturating_add(self.room()))),
+            ..reading
+        }
     }
 
     pub(crate) const fn meter_mut(&mut self) -> &mut Meter {
@@ -136,25 +193,55 @@ impl DayState {
     }
 
     /// A call is let through. Where it is the first after a hold, others wait for what becomes of it.
-    pub(crate) fn let_through(&mut self, now: Time) {
+    pub(crate) fn let_through(&mut self, now: Time, tokens: u64) {
+        #[cfg(feature = "redis")]
+        if let Some(shared) = &mut self.shared {
+            shared.part.reserve(tokens, now);
+        }
+        #[cfg(not(feature = "redis"))]
+        let _ = tokens;
         if let Some(hold) = &mut self.hold {
             hold.until = hold.until.max(now.plus(BETWEEN_PROBES));
         }
     }
 
+    /// A call that was let through has ended, and cost so much of what it had reserved.
+    pub(crate) fn ended(&mut self, reserved: u64, cost: u64) {
+        #[cfg(feature = "redis")]
+        if let Some(shared) = &mut self.shared {
+            shared.part.end(reserved, cost);
+        }
+        #[cfg(not(feature = "redis"))]
+        let _ = (reserved, cost);
+    }
+
     pub(crate) fn succeeded(&mut self, sent: Time) {
         if self.hold.is_some_and(|hold| sent > hold.since) {
             self.hold = None;
+            #[cfg(feature = "redis")]
+            if let Some(shared) = &mut self.shared {
+                shared.untold = fleet::Untold::Over;
+            }
         }
     }
 
-    /// Notes a key to be told when there is room again.
-    pub(crate) fn tell(&mut self, key: Weak<Key>) {
+    /// Notes a key to be told when there is room again, and what its next call needs.
+    pub(crate) fn tell(&mut self, key: Weak<Key>, tokens: u64) {
         self.blocked.push(key);
+        #[cfg(feature = "redis")]
+        if let Some(shared) = &mut self.shared {
+            shared.part.wait(tokens);
+        }
+        #[cfg(not(feature = "redis"))]
+        let _ = tokens;
     }
 
     /// The keys to be told that there may be room.
     pub(crate) fn take_blocked(&mut self) -> Vec<Weak<Key>> {
+        #[cfg(feature = "redis")]
+        if let Some(shared) = &mut self.shared {
+            shared.part.wait_no_more();
+        }
         std::mem::take(&mut self.blocked)
     }
 
@@ -176,5 +263,21 @@ impl DayState {
             until: now.plus(retry_after.unwrap_or(usual).min(DAY)),
             in_a_row,
         });
+        #[cfg(feature = "redis")]
+        if let Some(shared) = &mut self.shared {
+            shared.untold = fleet::Untold::Held;
+        }
+    }
+}
+
+#[cfg(not(feature = "redis"))]
+impl DayState {
+    /// What a fleet leaves of it.
+    const fn room(&self) -> u64 {
+        u64::MAX
+    }
+
+    const fn window(&self, declared: Window) -> Window {
+        declared
     }
 }
