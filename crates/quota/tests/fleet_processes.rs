@@ -24,7 +24,7 @@ use tokio::{
 use tower_bedrock_core::{Context, Demand, Target};
 use tower_bedrock_quota::{
     LimitTable, Limiter, Limits, QuotaPattern,
-    fleet::{Answer, Answering, Fleet, RedisStore, Renewal, Store, StoreError},
+    fleet::{Answer, Answering, Fleet, Renewal, Store, StoreError},
 };
 
 #[path = "support/redis_server.rs"]
@@ -37,6 +37,8 @@ use redis_server::RedisServer;
 const ROLE: &str = "TOWER_BEDROCK_FLEET_PROCESS";
 /// How many milliseconds its clock had run before the simulation began, and how many microseconds it gains in a second.
 const CLOCK: &str = "TOWER_BEDROCK_FLEET_CLOCK";
+/// How many tokens a day there are, of all processes together.
+const DAY: &str = "TOWER_BEDROCK_FLEET_DAY";
 const LIMIT: u64 = 60_000;
 const TOKENS: u64 = 50;
 const CALLERS: usize = 10;
@@ -82,7 +84,7 @@ impl Clock {
 impl Timed {
     fn call(&self, key: &str, renewal: &Renewal) -> redis::RedisResult<Vec<u64>> {
         let now = 1_000_000 + self.clock.now();
-        let script = Script::new(RedisStore::SCRIPT);
+        let script = Script::new(renewal.script());
         let mut call = script.key(key);
         for argument in renewal.arguments(Some(now)) {
             call.arg(argument);
@@ -153,8 +155,10 @@ fn process() {
         let fleet = Fleet::builder(store).id((number + 1) << 64).build();
         let (fleet, worker) = fleet.unwrap();
         let limits = Limits::new().with_tokens_per_minute(LIMIT);
+        let day = env::var(DAY).unwrap().parse().unwrap();
+        let table = LimitTable::new().with(QuotaPattern::any(), limits);
         let limiter = Limiter::builder()
-            .limits(LimitTable::new().with(QuotaPattern::any(), limits))
+            .limits(table.with_tokens_per_day("*", day))
             .fleet(fleet)
             .build()
             .unwrap();
@@ -185,11 +189,12 @@ struct Process {
 }
 
 impl Process {
-    fn start(number: usize, clock: (u64, i64)) -> Self {
+    fn start(number: usize, clock: (u64, i64), day: u64) -> Self {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "process", "--nocapture"])
             .env(ROLE, number.to_string())
             .env(CLOCK, format!("{} {}", clock.0, clock.1))
+            .env(DAY, day.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -244,10 +249,14 @@ impl Fleets {
     }
 
     fn with_clocks(clocks: &[(u64, i64)]) -> Self {
+        Self::with_day(clocks, 1_000_000_000)
+    }
+
+    fn with_day(clocks: &[(u64, i64)], day: u64) -> Self {
         let processes = clocks.iter().enumerate();
         Self {
             processes: processes
-                .map(|(number, clock)| Some(Process::start(number, *clock)))
+                .map(|(number, clock)| Some(Process::start(number, *clock, day)))
                 .collect(),
             now: 0,
             used: BTreeMap::new(),
@@ -272,6 +281,10 @@ impl Fleets {
         }
         let most = self.most();
         assert!(most <= self.allowed, "{most} in one minute");
+    }
+
+    fn total(&self) -> u64 {
+        self.used.values().sum()
     }
 
     /// SIGKILL.
@@ -385,4 +398,39 @@ fn a_store_that_is_flushed_or_fails_over_gives_nothing_away_twice() {
     fleet.run_until(&replica.url(), 9 * MINUTE);
     let used = fleet.used(7 * MINUTE, 9 * MINUTE);
     assert!(used >= 0.97, "{used}");
+}
+
+const DAILY: u64 = 200_000;
+
+#[test]
+fn a_day_is_shared_and_a_killed_process_loses_no_more_than_its_slice() {
+    let server = RedisServer::start();
+    let clocks = [(0, 0), (5_000, 0), (10_000, 0), (2_500, 0)];
+    let mut fleet = Fleets::with_day(&clocks, DAILY);
+    fleet.run_until(&server.url(), 2 * MINUTE);
+    let before = fleet.total();
+    fleet.kill(0);
+    fleet.run_until(&server.url(), 10 * MINUTE);
+    let used = fleet.total();
+    assert!((DAILY / 3..DAILY / 2 + LIMIT).contains(&before), "{before}");
+    // In half a minute a quarter of the limit is used.
+    assert!((DAILY - LIMIT / 8..=DAILY).contains(&used), "{used}");
+}
+
+#[test]
+fn a_day_that_the_store_forgets_is_told_again() {
+    let server = RedisServer::start();
+    let flush = || {
+        let client = Client::open(server.url()).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        redis::cmd("FLUSHALL").exec(&mut connection).unwrap();
+    };
+    let mut fleet = Fleets::with_day(&[(0, 0); 3], DAILY);
+    for minute in [1, 2, 5] {
+        fleet.run_until(&server.url(), minute * MINUTE);
+        flush();
+    }
+    fleet.run_until(&server.url(), 12 * MINUTE);
+    let used = fleet.total();
+    assert!((DAILY * 95 / 100..=DAILY).contains(&used), "{used}");
 }

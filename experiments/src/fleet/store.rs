@@ -11,9 +11,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use redis::{Client, Connection, Script};
 use tokio::time::{Duration, Instant, sleep};
-use tower_bedrock::quota::fleet::{
-    Answer, Answering, MemoryStore, RedisStore, Renewal, Store, StoreError,
-};
+use tower_bedrock::quota::fleet::{Answer, Answering, MemoryStore, Renewal, Store, StoreError};
 
 use crate::shared::Shared;
 
@@ -52,7 +50,7 @@ impl Served {
     fn call(&self, key: &str, renewal: &Renewal) -> redis::RedisResult<Vec<u64>> {
         // Any time of day will do.
         let now = 1_700_000_000_000 + self.start.elapsed().as_millis() as u64;
-        let script = Script::new(RedisStore::SCRIPT);
+        let script = Script::new(renewal.script());
         let mut call = script.key(key);
         for argument in renewal.arguments(Some(now)) {
             call.arg(argument);

@@ -91,14 +91,16 @@ impl Day {
 impl DayState {
     /// What a fleet leaves of it.
     pub(super) fn room(&self) -> u64 {
-        let used = || {
-            let reading = self.meter.reading();
-            reading.used.saturating_add(reading.debt)
-        };
         match &self.shared {
-            Some(shared) => shared.part.room(used()),
+            Some(shared) => shared.part.room(|| self.used()),
             None => u64::MAX,
         }
+    }
+
+    /// What this process has used by itself.
+    fn used(&self) -> u64 {
+        let reading = self.meter.reading();
+        reading.used.saturating_add(reading.debt)
     }
 
     /// A call was turned away.
@@ -146,7 +148,7 @@ impl DayState {
 
     /// Makes a renewal one of a day.
     fn claim(&mut self, mut sent: Sent, now: Time) -> Option<Sent> {
-        let reading = self.meter.reading();
+        let used = self.used();
         let shared = self.shared.as_deref_mut()?;
         let renewal = &mut sent.renewal;
         if renewal.lease == 0 {
@@ -156,7 +158,6 @@ impl DayState {
         let answered = shared.part.answered_at();
         renewal.known = u64::from(answered.is_some());
         renewal.silence = answered.map_or(0, |at| now.since(at)) / MILLISECOND;
-        let used = reading.used.saturating_add(reading.debt);
         let hold = self.hold.filter(|_| shared.untold == Untold::Held);
         renewal.day = Some(DayClaim {
             version: shared.version,

@@ -47,8 +47,10 @@ enum Lease {
 /// What the process has use for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Demand {
-    /// What was reserved since the last renewal.
-    taken: u64,
+    /// What had been spent and reserved at the last renewal, and at the most since. What calls reserve most of them
+    /// give back, so this is less than all that was reserved.
+    before: u64,
+    peak: u64,
     /// What was asked for last.
     appetite: u64,
     /// What calls need that wait: the first of them, and all.
@@ -106,7 +108,8 @@ impl Part {
     }
 
     /// What may be reserved now; `used` is what this process has used in the last day.
-    pub(crate) fn room(&self, used: u64) -> u64 {
+    #[inline]
+    pub(crate) fn room(&self, used: impl FnOnce() -> u64) -> u64 {
         if self.limit == 0 {
             return u64::MAX;
         }
@@ -133,7 +136,7 @@ impl Part {
 
     pub(crate) fn reserve(&mut self, tokens: u64, now: Time) {
         self.reserved = self.reserved.saturating_add(tokens);
-        self.demand.taken = self.demand.taken.saturating_add(tokens);
+        self.demand.peak = self.demand.peak.max(self.in_use());
         self.demand.calls += 1;
         self.demand.last_call = now;
     }
@@ -164,10 +167,10 @@ impl Part {
         }
     }
 
-    fn slice(&self, used: u64) -> u64 {
+    fn slice(&self, used: impl FnOnce() -> u64) -> u64 {
         let rest = self.cap.saturating_sub(self.in_use());
         match self.lease {
-            Lease::Safe(_) => rest.min((self.limit / self.members).saturating_sub(used)),
+            Lease::Safe(_) => rest.min((self.limit / self.members).saturating_sub(used())),
             _ => rest,
         }
     }
@@ -232,7 +235,8 @@ impl Part {
     /// While calls are held, one that was turned away counts as one that waits: somebody has to find out.
     pub(crate) fn claim(&mut self, used: u64, held: bool) -> DayClaim {
         let Demand {
-            taken,
+            before,
+            peak,
             appetite,
             need,
             waiting,
@@ -240,13 +244,15 @@ impl Part {
             ..
         } = self.demand;
         // Twice what it took since the last time, so that it does not run short before the next.
+        let taken = peak.saturating_sub(before);
         let demand = taken.saturating_mul(2).saturating_add(waiting);
         let demand = demand.saturating_add(missed).max(appetite - appetite / 8);
         self.demand.appetite = demand;
-        self.demand.taken = 0;
+        self.demand.before = self.in_use();
+        self.demand.peak = self.in_use();
         self.demand.missed = 0;
         let need = if held && waiting == 0 { missed } else { need };
-        let mut slice = self.slice(used);
+        let mut slice = self.slice(|| used);
         if let Lease::Until(_) = self.lease {
             // What it has no use for it gives back.
             slice = slice.min(demand);

@@ -9,6 +9,9 @@ use super::{
     renewal::{Answer, Award, LIMITS, Renewal, StoreError},
 };
 
+/// What Redis runs.
+pub(crate) const SCRIPT: &str = include_str!("ledger.lua");
+
 /// Who has which part of a key's limits.
 ///
 /// In any window a member can use no more than it is *committed* to: its share, or what it had used when it

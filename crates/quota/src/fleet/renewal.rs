@@ -2,8 +2,8 @@
 //! store's script and its model in Rust compute the same.
 
 use super::{
-    RedisStore,
     day::{self, DayAward, DayClaim},
+    ledger,
 };
 
 /// How many limits a key has: requests a minute and tokens a minute.
@@ -104,7 +104,7 @@ impl Renewal {
     pub const fn script(&self) -> &'static str {
         match self.day {
             Some(_) => day::SCRIPT,
-            None => RedisStore::SCRIPT,
+            None => ledger::SCRIPT,
         }
     }
 

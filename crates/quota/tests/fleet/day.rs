@@ -236,3 +236,27 @@ async fn what_a_throttle_for_the_day_teaches_is_shared() {
         next.unwrap().unwrap().unwrap().unwrap().refund();
     }
 }
+
+/// What calls reserve and give back is not held as well.
+#[tokio::test(start_paused = true)]
+async fn a_slice_is_of_what_calls_cost() {
+    let mut world = day();
+    let limiter = world.start(0, 0).limiter.clone();
+    let (target, context) = (target(), Context::new());
+    let demand = Demand::new(100).with_max_output_tokens(9_900);
+    for _ in 0..600 {
+        let reserved = limiter.reserve(&target, &demand, &context).await;
+        let mut reservation = reserved.unwrap();
+        reservation.sent();
+        sleep(Duration::from_millis(500)).await;
+        let usage = TokenUsage {
+            input: 100,
+            ..TokenUsage::default()
+        };
+        reservation.complete(&Completion::complete(Some(usage)));
+    }
+    let day = limiter.snapshot(&target).unwrap().tokens_per_day;
+    assert_eq!(day.used, 60_000);
+    let slice = day.effective.unwrap() - day.used;
+    assert!((10_000..50_000).contains(&slice), "{slice}");
+}

@@ -205,6 +205,9 @@ local function award()
     end
   end
   own.holds = max(own.holds, flight + slice)
+  if slice >= need then
+    own.need = 0
+  end
   return { flight + slice, max(left - slice - held, 0), opens, day.version, day.throttled, remains }
 end
 

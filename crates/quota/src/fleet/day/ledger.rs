@@ -42,6 +42,7 @@ struct Member {
     /// What has been booked of it.
     spent: u64,
     holds: u64,
+    /// What its next call needs beyond that.
     need: u64,
 }
 
@@ -99,6 +100,9 @@ impl DayLedger {
             self.learn(now, claim);
             answer.day = self.award(now, renewal.member, &own, claim);
             own.holds = own.holds.max(answer.day.holds);
+            if answer.day.holds >= claim.flight + claim.need {
+                own.need = 0;
+            }
         }
         self.members.insert(renewal.member, own);
         self.renewed = now;

@@ -9,7 +9,7 @@ mod ledger;
 pub(crate) use self::ledger::DayLedger;
 use super::renewal::MOST;
 
-/// What the store runs.
+/// What Redis runs.
 pub(crate) const SCRIPT: &str = include_str!("ledger.lua");
 
 /// What a member tells.

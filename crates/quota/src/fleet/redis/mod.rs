@@ -19,7 +19,7 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, cm
 use tokio::time::{Duration, Instant, timeout};
 
 use self::place::{Connection, Place};
-use super::{Answer, Answering, Renewal, Store, StoreError, day};
+use super::{Answer, Answering, Renewal, Store, StoreError, day, ledger};
 use crate::InvalidConfig;
 
 /// A node that is up, and near, has answered by then.
@@ -159,17 +159,13 @@ impl RedisStore {
         Self {
             place,
             shared: Arc::new(Shared {
-                scripts: [Self::SCRIPT, day::SCRIPT].map(Script::new),
+                scripts: [ledger::SCRIPT, day::SCRIPT].map(Script::new),
                 connection: Mutex::new(None),
                 making: tokio::sync::Mutex::new(()),
                 doubtful: AtomicU64::new(0),
             }),
         }
     }
-
-    /// What the store runs for a key, for whoever calls it in another way.
-    #[doc(hidden)]
-    pub const SCRIPT: &str = include_str!("../ledger.lua");
 
     /// One call of the script, at the server's time or at `now`.
     pub(super) async fn call(

@@ -117,7 +117,7 @@ impl World {
             return;
         }
         let tokens = self.random.random_range(1..=6);
-        if process.part.room(used) < tokens {
+        if process.part.room(|| used) < tokens {
             process.part.wait(tokens);
             return;
         }
