@@ -217,7 +217,10 @@ impl Leased for Day {
                 member.wake(&mut NoShares, now, settings);
                 state.shared.as_mut()?.part.ask_anew(now);
             }
-            if !member.is_due(&look, now) {
+            // Where the limit is gone there is a slice to give back.
+            let answered = state.shared.as_ref()?.part.answered_at().is_some();
+            let gives_up = answered && !look.shared && look.idle && !member.is_away();
+            if !gives_up && !member.is_due(&look, now) {
                 return None;
             }
             let sent = member.renew(&mut NoShares, &look, now, settings);

@@ -87,7 +87,8 @@ impl Part {
     }
 
     pub(crate) fn declare(&mut self, limit: u64, now: Time) {
-        if self.limit == 0 && limit > 0 {
+        // One that was answered before has what it has, or nothing until it is called.
+        if self.limit == 0 && limit > 0 && self.answered.is_none() {
             self.ask_anew(now);
         }
         self.limit = limit;
@@ -222,6 +223,7 @@ impl Part {
     pub(crate) fn ask_anew(&mut self, now: Time) {
         self.cap = self.in_use();
         self.lease = Lease::Until(now.plus(self.patience));
+        self.demand.appetite = 0;
     }
 
     /// Uses no more, and no longer counts on a safe share.

@@ -260,3 +260,47 @@ async fn a_slice_is_of_what_calls_cost() {
     let slice = day.effective.unwrap() - day.used;
     assert!((10_000..50_000).contains(&slice), "{slice}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_fleet_asks_nothing_of_the_day() {
+    let mut world = day();
+    world.start(2, 1_500);
+    world.until(2).await;
+    world.kill_callers(0).await;
+    world.until(6).await;
+    let trips = world.store.round_trips();
+    world.hours(5).await;
+    assert_eq!(world.store.round_trips(), trips);
+    let before = Instant::now();
+    call(&world.processes[0].limiter, 150, 0, &world.service)
+        .await
+        .unwrap();
+    assert!(before.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_that_is_declared_again_is_asked_for_again() {
+    let mut world = day();
+    let limiter = world.start(2, 1_500).limiter.clone();
+    let left = || {
+        let day = limiter.snapshot(&target()).unwrap().tokens_per_day;
+        day.effective.map(|limit| limit - day.used)
+    };
+    world.until(2).await;
+    assert!((1..DAILY / 8).contains(&left().unwrap()));
+    world.kill_callers(0).await;
+    limiter.set_limits(table(limits(LIMIT))).unwrap();
+    world.until(6).await;
+    assert_eq!(left(), None);
+
+    let again = table(limits(LIMIT)).with_tokens_per_day("*", DAILY);
+    limiter.set_limits(again).unwrap();
+    sleep(MINUTE).await;
+    // Nobody calls, so nothing is asked for.
+    assert_eq!(left(), Some(0));
+    world.start(4, 1_500);
+    call(&limiter, 1_500, 0, &world.service).await.unwrap();
+    world.hours(2).await;
+    world.check();
+    assert!(world.total() > DAILY * 98 / 100, "{}", world.total());
+}

@@ -173,14 +173,12 @@ impl World {
         self.send(i, renewal);
     }
 
+    /// It comes back at once, and has nothing.
     fn leave(&mut self, i: usize) {
-        if self.processes[i].calls.is_empty() {
-            self.processes[i].part.resign();
-            let renewal = self.renewal(i, 0);
-            self.send(i, renewal);
-            // It comes back at once, and has nothing.
-            self.processes[i].part.ask_anew(Time::from_nanos(self.now));
-        }
+        self.processes[i].part.resign();
+        let renewal = self.renewal(i, 0);
+        self.send(i, renewal);
+        self.processes[i].part.ask_anew(Time::from_nanos(self.now));
     }
 
     /// In any order, and some never.
