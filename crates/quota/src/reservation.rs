@@ -1,5 +1,6 @@
 use std::{fmt, sync::Arc};
 
+use tokio::time::Duration;
 use tower_bedrock_core::{Completion, Demand, Fault, FaultKind};
 
 use crate::{
@@ -34,12 +35,7 @@ struct Held {
 }
 
 impl Reservation {
-    pub(crate) const fn new(
-        key: Arc<Key>,
-        grant: Grant,
-        waited: Option<Waited>,
-        demand: Demand,
-    ) -> Self {
+    const fn new(key: Arc<Key>, grant: Grant, waited: Option<Waited>, demand: Demand) -> Self {
         Self {
             held: Some(Held {
                 key,
@@ -52,6 +48,22 @@ impl Reservation {
                 ended: false,
             }),
         }
+    }
+
+    /// The same, of a call that was let through after so long. Whoever observes is told once there is something that
+    /// gives back what was reserved: it may panic.
+    pub(crate) fn admitted(
+        key: Arc<Key>,
+        grant: Grant,
+        waited: Option<Waited>,
+        demand: Demand,
+        after: Duration,
+    ) -> Self {
+        let reservation = Self::new(key, grant, waited, demand);
+        if let Some(held) = &reservation.held {
+            held.key.tell(|observe, name| observe.admitted(name, after));
+        }
+        reservation
     }
 
     /// A call that nobody keeps count of.

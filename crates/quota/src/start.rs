@@ -51,8 +51,8 @@ impl Meters {
         if key.config().is_in_time(context, at)
             && let Some(grant) = key.grant(tokens, now)
         {
-            key.tell(|observe, name| observe.admitted(name, Duration::ZERO));
-            return Start::Reserved(Reservation::new(key, grant, None, *demand));
+            let after = Duration::ZERO;
+            return Start::Reserved(Reservation::admitted(key, grant, None, *demand, after));
         }
         let ask = key.config().ask(max_wait, tokens, context, at);
         ask_to_wait(key, &ask, now, demand, waker)
@@ -62,8 +62,8 @@ impl Meters {
 #[cold]
 fn ask_to_wait(key: Arc<Key>, ask: &Ask<'_>, now: Time, demand: &Demand, waker: &Waker) -> Start {
     let reserved = |key: Arc<Key>, grant, waited| {
-        key.tell(|observe, name| observe.admitted(name, Duration::ZERO));
-        Start::Reserved(Reservation::new(key, grant, waited, *demand))
+        let after = Duration::ZERO;
+        Start::Reserved(Reservation::admitted(key, grant, waited, *demand, after))
     };
     let waited = || Waited {
         priority: ask.priority,

@@ -72,9 +72,10 @@ impl Future for Waiting {
                     let waited = seat.waited.take();
                     this.timer.set(None);
                     let time = now.wait_from(seat.since);
-                    seat.key.tell(|observe, name| observe.admitted(name, time));
                     let key = Arc::clone(&seat.key);
-                    return Poll::Ready(Ok(Reservation::new(key, grant, waited, *this.demand)));
+                    let demand = *this.demand;
+                    let reservation = Reservation::admitted(key, grant, waited, demand, time);
+                    return Poll::Ready(Ok(reservation));
                 }
                 Turn::Refused(refusal) => {
                     seat.waited = None;

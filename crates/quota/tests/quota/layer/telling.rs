@@ -59,6 +59,28 @@ async fn observers_are_told_of_waits_refusals_and_costs() {
     );
 }
 
+/// What a call has reserved is given back if whoever is told of it panics.
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_leaks_nothing() {
+    struct Panics;
+    impl Observe for Panics {
+        fn admitted(&self, _: &QuotaKey, _: Duration) {
+            panic!("as told");
+        }
+    }
+    let limits = Limits::new().with_tokens_per_minute(100_000);
+    let table = LimitTable::new().with(QuotaPattern::any(), limits);
+    let limiter = builder(table).observe(Panics).build().unwrap();
+    let asking = limiter.clone();
+    let panicked = tokio::spawn(async move {
+        let (target, demand, context) = (target(), Demand::new(1), Context::new());
+        drop(asking.reserve(&target, &demand, &context).await);
+    });
+    assert!(panicked.await.unwrap_err().is_panic());
+    assert_eq!(used(&limiter), 0);
+    assert_eq!(limiter.snapshots()[0].calls_in_flight, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn large_prompts_are_counted_before_they_are_admitted() {
     #[derive(Clone)]
