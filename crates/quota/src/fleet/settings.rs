@@ -67,7 +67,7 @@ impl FleetBuilder {
         self
     }
 
-    /// How long the store has for an answer: 10 ms to 5 s. Default: 500 ms. Four times as long is the most that a
+    /// How long the store has for an answer: 100 ms to 5 s. Default: 500 ms. Four times as long is the most that a
     /// key's first calls wait for the store. Later ones never do: they go by the share that was granted last.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -115,7 +115,8 @@ impl FleetBuilder {
         let seconds = Duration::as_secs_f64;
         let (least, most) = self.intervals;
         check("members", self.members, 1, 256)?;
-        check("timeout", seconds(&self.timeout), 0.01, 5.0)?;
+        // Less would leave no time to replace a connection that hangs.
+        check("timeout", seconds(&self.timeout), 0.1, 5.0)?;
         let longest = seconds(&LONGEST_INTERVAL);
         check("renew_every.least", seconds(&least), 0.1, longest)?;
         check("renew_every.most", seconds(&most), seconds(&least), longest)?;

@@ -116,7 +116,7 @@ fn settings_out_of_range_are_named() {
     let error = build(0, Duration::from_secs(1)).unwrap_err();
     assert_eq!(error.to_string(), "members is 0: expected 1 to 256");
     let error = build(1, Duration::ZERO).unwrap_err();
-    assert_eq!(error.to_string(), "timeout is 0: expected 0.01 to 5");
+    assert_eq!(error.to_string(), "timeout is 0: expected 0.1 to 5");
     let error = Fleet::builder(MemoryStore::new())
         .prefix("a{b}")
         .build()

@@ -17,7 +17,7 @@ use super::InvalidSection;
 ///     store = "redis://127.0.0.1"   # or cluster = ["redis://...", ...]; or sentinels = [...], with their master = "..."
 ///     prefix = "tower-bedrock"      # what keys in the store begin with
 ///     members = 4                   # 1 to 256: how many processes there usually are
-///     timeout = "500ms"             # 10ms to 5s: for one answer of the store
+///     timeout = "500ms"             # 100ms to 5s: for one answer of the store
 ///     renew_every.least = "1s"      # 100ms to 25s: a lease is renewed so often at the most ...
 ///     renew_every.most = "20s"      # ... and so often at the least
 ///     reserve = "60s"               # up to 1h: for which the safe share of a silent process is kept

@@ -22,7 +22,7 @@ use self::place::{Connection, Place};
 use super::{Answer, Answering, Renewal, Store, StoreError, day, ledger};
 use crate::InvalidConfig;
 
-/// A node that is up, and near, has answered by then.
+/// A node that is up, and near, has answered by then. Less than the least time that a store is given for an answer.
 const SHORTLY: Duration = Duration::from_millis(50);
 /// For how long a connection to a cluster's nodes is not replaced by another one.
 const YOUNG: Duration = Duration::from_secs(5);
@@ -214,7 +214,11 @@ impl RedisStore {
             _ => anew().await,
         };
         // A server that refuses, for want of memory perhaps, is there: another connection would be refused as well.
-        if !numbers.as_ref().is_err_and(|error| !is_refusal(error)) {
+        let is_there = match &numbers {
+            Ok(_) => true,
+            Err(error) => is_refusal(error),
+        };
+        if is_there {
             doubt.dispel();
         }
         let numbers = numbers.map_err(|error| StoreError::Failed(error.to_string()))?;
