@@ -24,6 +24,8 @@ const LONG: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct RedisServer {
     child: Child,
+    /// Ends the server when the test is killed, and closes its input thereby.
+    watcher: Child,
     port: u16,
     /// A replica leaves what it was sent in its folder, and whoever starts there reads it.
     _folder: TempDir,
@@ -138,8 +140,14 @@ impl RedisServer {
             .spawn()
             .unwrap_or_else(|error| missing(&error));
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let watcher = Command::new("sh")
+            .args(["-c", "cat; kill -9 $0", &child.id().to_string()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("a shell");
         let server = Self {
             child,
+            watcher,
             port,
             _folder: folder,
         };
@@ -181,8 +189,11 @@ impl RedisServer {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // The watcher first: once the server is gone another process may have its number.
+        for child in [&mut self.watcher, &mut self.child] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

@@ -134,6 +134,7 @@ async fn a_node_that_is_down_is_down_for_its_own_keys_alone() {
         renewed(&store, key, &mut 0).await;
     }
 
+    let before = connections(&third);
     drop(first);
     for sequence in 2..12 {
         let renewal = renewal(sequence);
@@ -145,7 +146,18 @@ async fn a_node_that_is_down_is_down_for_its_own_keys_alone() {
             answer.expect("an answer").expect("a share");
         }
     }
+    // One for the question itself, and one in five seconds that is made in the place of one that fails.
+    let made = connections(&third) - before;
+    assert!(made <= 3, "{made} connections for seventy renewals");
     drop((second, third));
+}
+
+/// How many connections have been made to a node.
+fn connections(node: &RedisServer) -> u64 {
+    let stats: String = ask(node, &["INFO", "stats"]).unwrap();
+    let mut lines = stats.lines();
+    let count = lines.find_map(|line| line.strip_prefix("total_connections_received:"));
+    count.unwrap().trim().parse().unwrap()
 }
 
 #[tokio::test]
