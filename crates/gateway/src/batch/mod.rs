@@ -22,7 +22,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use tower_bedrock_core::{Fault, FaultKind, ModelId, Target};
+use tower_bedrock_core::{Fault, FaultKind, ModelId, Priority, Target};
 use tower_bedrock_queue::{InvalidConfig as InvalidWorker, MemoryQueue, Verdict, Worker};
 
 use self::{
@@ -154,6 +154,9 @@ pub async fn run(
     // A record is answered by the model that it was asked of, and now, or not at all: its line has no room to say else.
     config.stack.fallback.clear();
     config.cache = None;
+    if let Some(fleet) = &mut config.fleet {
+        fleet.priority = Priority::Batch;
+    }
     let fleet = fleet::join(&mut config)?;
     let stack = Stack::new(&config, &upstream)?;
     let (output, finished) = Output::open(&args.output, &input, &ids)?;

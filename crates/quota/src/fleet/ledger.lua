@@ -5,7 +5,7 @@
 -- ARGV: the time in ms, or '' for the server's own (which is what counts; tests set others), the member, and
 -- the renewal's numbers.
 
-local LIMITS, MOST_MEMBERS = 2, 256
+local LIMITS, MOST_MEMBERS, CLASSES = 2, 256, 3
 local WHOLE, LEAST, SHRINKS_LEAST, SHRINKS_MOST = 1000, 20, 50, 500
 local CALM, GROWS_IN = 120000, 600
 
@@ -42,6 +42,7 @@ local id = ARGV[2]
 local sequence, lease, window, reserve, known, silence, waited =
   tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]),
   tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local class = tonumber(ARGV[10 + 8 * LIMITS])
 local claims = {}
 for l = 1, LIMITS do
   local at = 10 + 8 * (l - 1)
@@ -72,7 +73,7 @@ for i = 1, #stored, 2 do
   if stored[i] == '' then
     head = n
   else
-    local m = { id = stored[i], sequence = n[1], expires = n[2], lasts = n[3], reserve = n[4], since = n[5] }
+    local m = { id = stored[i], sequence = n[1], expires = n[2], lasts = n[3], reserve = n[4], since = n[5], class = n[6 + 7 * LIMITS] }
     for l = 1, LIMITS do
       local at = 6 + 7 * (l - 1)
       m[l] = {
@@ -112,7 +113,7 @@ elseif known > 0 and max(now - silence, 0) <= key.born then
 end
 own = {
   id = id, sequence = sequence, expires = now, lasts = window + div(window, 100) + 1, reserve = 0,
-  since = max(now - waited, 0),
+  since = max(now - waited, 0), class = class,
 }
 if lease > 0 then
   own.expires, own.reserve = now + lease + 1, reserve
@@ -187,14 +188,12 @@ local function fill(capacity, wants, who, shares)
   end
 end
 
-local function divide(capacity, wants)
-  local others, stuck, fair, shares = {}, {}, {}, {}
-  for i = 1, #wants do
-    others[i] = i
-  end
-  fill(capacity, wants, others, fair)
-  for i = 1, #wants do
-    shares[i] = fair[i]
+-- Gives those of one class theirs.
+local function among(capacity, wants, others, shares)
+  local stuck, fair = {}, {}
+  fill(capacity, wants, others, shares)
+  for _, i in ipairs(others) do
+    fair[i] = shares[i]
   end
   while true do
     local enough, more = {}, false
@@ -207,7 +206,7 @@ local function divide(capacity, wants)
       end
     end
     if not more then
-      break
+      return
     end
     others = enough
     table.sort(stuck, function(a, b)
@@ -230,11 +229,31 @@ local function divide(capacity, wants)
     end
     fill(capacity - pool + left, wants, others, shares)
   end
-  local spare = capacity
-  for i = 1, #wants do
-    spare = spare - shares[i]
+end
+
+local function divide(capacity, wants)
+  local shares, left = {}, capacity
+  for c = 0, CLASSES - 1 do
+    local peers, later = {}, false
+    for i, want in ipairs(wants) do
+      if want.class == c then
+        peers[#peers + 1] = i
+      end
+      later = later or want.class > c
+    end
+    among(left, wants, peers, shares)
+    for _, i in ipairs(peers) do
+      left = left - shares[i]
+    end
+    if later then
+      local kept = div(div(left, 4), max(#peers, 1))
+      for _, i in ipairs(peers) do
+        shares[i] = shares[i] + kept
+      end
+      left = left - kept * #peers
+    end
   end
-  local part = div(spare, #wants + 1)
+  local part = div(left, #wants + 1)
   for i = 1, #wants do
     shares[i] = shares[i] + part
   end
@@ -259,7 +278,7 @@ local function award(l)
     if now < m.expires then
       local need = min(m[l].need, whole)
       taken = taken + m[l].debt
-      wants[#wants + 1] = { demand = max(m[l].demand, need), need = need, since = m.since }
+      wants[#wants + 1] = { demand = max(m[l].demand, need), need = need, since = m.since, class = m.class }
       if m.id == id then
         position = #wants
       end
@@ -308,6 +327,7 @@ for l = 1, LIMITS do
     record[#record + 1] = own[l][field]
   end
 end
+record[#record + 1] = own.class
 local header = { key.born, key.settles }
 for l = 1, LIMITS do
   for _, field in ipairs({ 'thousandths', 'version', 'shrunk', 'grown' }) do

@@ -36,6 +36,7 @@ struct Member {
     lasts: u64,
     reserve: u64,
     since: u64,
+    class: u64,
     standings: [Standing; LIMITS],
 }
 
@@ -165,6 +166,7 @@ impl Member {
             lasts: renewal.window + renewal.window / 100 + 1,
             reserve: if leaves { 0 } else { renewal.reserve },
             since: now.saturating_sub(renewal.waited),
+            class: renewal.class,
             standings: renewal.claims.map(|claim| Standing {
                 limit: claim.limit,
                 share: claim.holds,
@@ -214,6 +216,7 @@ impl Member {
     fn want(&self, limit: usize, whole: u64) -> Want {
         let standing = &self.standings[limit];
         Want {
+            class: self.class,
             demand: standing.demand,
             need: standing.need.min(whole),
             since: self.since,

@@ -201,6 +201,7 @@ impl Member {
                 known: self.known,
                 silence: silence / MILLISECOND,
                 waited: now.since(self.head.1) / MILLISECOND,
+                class: settings.class(),
                 claims,
                 day: None,
             },

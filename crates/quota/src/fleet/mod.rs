@@ -26,6 +26,9 @@
 //! new share:
 //!
 //! - everybody gets as much as the next, but no more than it has use for; of what nobody wants each gets a part;
+//! - processes of a [priority](FleetBuilder::priority) get what they have use for before those of a less urgent one, and keep a
+//!   quarter of what they leave, so that batches fill up what people do not need and give way when they do, within a
+//!   minute or two;
 //! - a call that is larger than its process's share but not than the limit gets what it needs in its turn;
 //! - a share grows only by what nobody can use any more. One that is to shrink counts as before until its process
 //!   has said that it keeps to less; one of a process that has fallen silent counts until its lease has run out

@@ -32,6 +32,8 @@ pub struct Renewal {
     pub(crate) silence: u64,
     /// How long the call has waited that goes next.
     pub(crate) waited: u64,
+    /// How urgent its work is: 0 is the most.
+    pub(crate) class: u64,
     /// By limit.
     pub(crate) claims: [Claim; LIMITS],
     /// Where it is no key's but a Region's day's, all that is claimed.
@@ -147,6 +149,7 @@ impl Renewal {
         });
         head.into_iter()
             .chain(claims)
+            .chain([self.class])
             .map(|n| n.min(MOST))
             .collect()
     }

@@ -2,6 +2,7 @@ use std::{fmt, sync::Arc};
 
 use rand::random;
 use tokio::time::Duration;
+use tower_bedrock_core::Priority;
 
 use super::{Fleet, Store, Worker, attention::Calls};
 use crate::{InvalidConfig, config::check, time::nanos};
@@ -15,6 +16,7 @@ pub(crate) struct Settings {
     pub(crate) least_interval: u64,
     pub(crate) most_interval: u64,
     pub(crate) members: u64,
+    pub(crate) priority: Priority,
 }
 
 /// Builds a [`Fleet`].
@@ -23,6 +25,7 @@ pub struct FleetBuilder {
     store: Arc<dyn Store>,
     prefix: String,
     members: u64,
+    priority: Priority,
     timeout: Duration,
     intervals: (Duration, Duration),
     reserve: Duration,
@@ -33,6 +36,15 @@ const MINUTE: Duration = Duration::from_secs(60);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(25);
 
 impl Settings {
+    /// The priority as the store counts it: 0 is the most urgent.
+    pub(crate) const fn class(&self) -> u64 {
+        match self.priority {
+            Priority::Interactive => 0,
+            Priority::Normal => 1,
+            Priority::Batch => 2,
+        }
+    }
+
     /// How long a key may wait for the first answer.
     pub(crate) const fn patience(&self) -> u64 {
         self.timeout.saturating_mul(4)
@@ -45,6 +57,7 @@ impl FleetBuilder {
             store,
             prefix: "tower-bedrock".into(),
             members: 4,
+            priority: Priority::Normal,
             timeout: Duration::from_millis(500),
             intervals: (Duration::from_secs(1), Duration::from_secs(20)),
             reserve: MINUTE,
@@ -64,6 +77,15 @@ impl FleetBuilder {
     /// and less where the store has told of more members. Default: 4.
     pub const fn members(mut self, members: u64) -> Self {
         self.members = members;
+        self
+    }
+
+    /// How urgent this process's work is, beside that of the others. Those whose work is more urgent get what they have
+    /// use for first, and the others what that leaves: a process of [`Priority::Batch`] only fills up what people do
+    /// not need. Which of its own calls goes first within a process is another question, and
+    /// [theirs](tower_bedrock_core::Context::with_priority). Default: [`Priority::Normal`].
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
         self
     }
 
@@ -128,6 +150,7 @@ impl FleetBuilder {
             least_interval: nanos(least),
             most_interval: nanos(most),
             members: self.members,
+            priority: self.priority,
         };
         let calls = Arc::new(Calls::default());
         let id = self.id.unwrap_or_else(random);
@@ -143,6 +166,7 @@ impl fmt::Debug for FleetBuilder {
         f.debug_struct("FleetBuilder")
             .field("prefix", &self.prefix)
             .field("members", &self.members)
+            .field("priority", &self.priority)
             .field("timeout", &self.timeout)
             .field("renew_every", &self.intervals)
             .field("reserve", &self.reserve)

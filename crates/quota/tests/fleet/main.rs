@@ -124,7 +124,13 @@ impl Observe for Watch {
 }
 
 impl Process {
-    fn start(store: &MemoryStore, number: usize, limits: LimitTable, members: u64) -> Self {
+    fn start(
+        store: &MemoryStore,
+        number: usize,
+        limits: LimitTable,
+        members: u64,
+        priority: Priority,
+    ) -> Self {
         let cut = Arc::new(AtomicBool::new(false));
         let refused = Arc::new(AtomicBool::new(false));
         let asked = Arc::new(AtomicU64::new(0));
@@ -136,6 +142,7 @@ impl Process {
         };
         let (fleet, worker) = Fleet::builder(link)
             .members(members)
+            .priority(priority)
             .id((number as u128 + 1) << 64)
             .build()
             .unwrap();
@@ -233,6 +240,8 @@ struct World {
     store: MemoryStore,
     service: Service,
     start: Instant,
+    /// Of the processes that are started next.
+    priority: Priority,
     processes: Vec<Process>,
     callers: Vec<JoinSet<()>>,
 }
@@ -254,14 +263,20 @@ impl World {
             store: MemoryStore::new(),
             service: Service::default(),
             start: Instant::now(),
+            priority: Priority::default(),
             processes: Vec::new(),
             callers: Vec::new(),
         }
     }
 
+    fn process(&self) -> Process {
+        let number = self.processes.len();
+        Process::start(&self.store, number, self.table.clone(), 4, self.priority)
+    }
+
     /// Starts a process, with so many callers that make one call of `tokens` after the other.
     fn start(&mut self, callers: usize, tokens: u64) -> &Process {
-        let process = Process::start(&self.store, self.processes.len(), self.table.clone(), 4);
+        let process = self.process();
         let mut set = JoinSet::new();
         let end = self.start + 10 * DAY;
         // Who is turned away comes back after a second, and for a day's quota after half a minute.
@@ -276,7 +291,7 @@ impl World {
     /// Starts a process, with so many callers whose calls are of many sizes and last for some seconds.
     fn start_varied(&mut self, callers: usize) {
         let number = self.processes.len();
-        let process = Process::start(&self.store, number, self.table.clone(), 4);
+        let process = self.process();
         let mut set = JoinSet::new();
         for caller in 0..callers {
             let (limiter, service) = (process.limiter.clone(), self.service.clone());

@@ -81,7 +81,7 @@ async fn a_limit_that_is_declared_again_is_asked_for_again() {
 #[tokio::test(start_paused = true)]
 async fn a_key_without_a_limit_is_none_of_the_fleets() {
     let store = MemoryStore::new();
-    let process = Process::start(&store, 0, table(Limits::new()), 4);
+    let process = Process::start(&store, 0, table(Limits::new()), 4, Priority::Normal);
     let service = Service::default();
     for _ in 0..10 {
         call(&process.limiter, 150, 0, &service).await.unwrap();
@@ -99,7 +99,7 @@ async fn a_key_without_a_limit_is_none_of_the_fleets() {
 #[tokio::test(start_paused = true)]
 async fn who_has_left_takes_no_safe_share() {
     let store = MemoryStore::new();
-    let process = Process::start(&store, 0, table(limits(LIMIT)), 4);
+    let process = Process::start(&store, 0, table(limits(LIMIT)), 4, Priority::Normal);
     process.stop.notify_one();
     process.worker.await.unwrap();
     let (target, demand, context) = (target(), Demand::new(1), Context::new());

@@ -46,6 +46,41 @@ async fn who_wants_little_gets_it_and_the_others_share_the_rest() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn work_that_may_wait_has_what_people_leave() {
+    let mut world = World::new();
+    world.priority = Priority::Batch;
+    world.start(40, 150);
+    world.until(3).await;
+    assert!(
+        world.used(2..3, |by| by == 0) >= 0.95,
+        "nobody else is there"
+    );
+    // First they want a seventh of it, then all, then nothing.
+    world.priority = Priority::Normal;
+    world.start(1, 30);
+    world.until(6).await;
+    world.start(40, 150);
+    world.until(11).await;
+    world.kill_callers(2).await;
+    world.until(16).await;
+    world.check();
+    let of = |minutes: std::ops::Range<u32>| {
+        let of = |process| world.used(minutes.clone(), |by| by == process);
+        [of(0), of(1), of(2)]
+    };
+    let [batch, few, _] = of(4..6);
+    // A quarter of what they leave is left to them.
+    assert!(few >= 0.13 && batch >= 0.6, "{batch} beside {few}");
+    let [batch, few, many] = of(9..11);
+    assert!(
+        batch <= 0.01 && few >= 0.14 && many >= 0.8,
+        "{batch} beside {few} and {many}"
+    );
+    let [batch, few, _] = of(14..16);
+    assert!(few >= 0.13 && batch >= 0.6, "{batch} beside {few}");
+}
+
 /// What waits now and then, by chance, is no reason to hold much more than is used, nor to ask for it often.
 #[tokio::test(start_paused = true)]
 async fn who_has_little_to_do_holds_little_more_than_it_uses() {

@@ -2,7 +2,7 @@ use std::{fmt, fs, io, path::PathBuf};
 
 use serde::Deserialize;
 use tokio::time::Duration;
-use tower_bedrock_core::BoxError;
+use tower_bedrock_core::{BoxError, Priority};
 use tower_bedrock_quota::fleet::{Fleet, FleetBuilder, RedisStore, Worker};
 
 use super::InvalidSection;
@@ -62,6 +62,10 @@ pub struct FleetConfig {
     pub prefix: Option<String>,
     /// How many processes there usually are. Default: 4.
     pub members: Option<u64>,
+    /// How urgent this process's work is beside the others'. Not in the file: several programs may have the same, and
+    /// it is for each to know what it does. Default: [`Priority::Normal`].
+    #[serde(skip)]
+    pub priority: Priority,
     /// How long the store has for an answer. Default: 500 ms.
     #[serde(with = "humantime_serde")]
     pub timeout: Option<Duration>,
@@ -154,7 +158,9 @@ impl FleetConfig {
 
     fn builder(&self, store: RedisStore) -> FleetBuilder {
         let RenewEvery { least, most } = self.renew_every;
-        let mut builder = Fleet::builder(store).renew_every(least, most);
+        let mut builder = Fleet::builder(store)
+            .renew_every(least, most)
+            .priority(self.priority);
         if let Some(prefix) = &self.prefix {
             builder = builder.prefix(prefix);
         }

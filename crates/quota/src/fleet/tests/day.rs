@@ -152,6 +152,7 @@ impl World {
             known: u64::from(answered.is_some()),
             silence: answered.map_or(0, |at| now - at) / 1_000_000,
             waited: 0,
+            class: 1,
             claims: Default::default(),
             day: Some(process.part.claim(used, false)),
         }

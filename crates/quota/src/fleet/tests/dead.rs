@@ -22,6 +22,7 @@ fn renewal(member: u128, sequence: u64, used: u64, reserve: u64) -> Renewal {
         known: 0,
         silence: 0,
         waited: 0,
+        class: 1,
         claims: [Claim::default(), claim],
         day: None,
     }

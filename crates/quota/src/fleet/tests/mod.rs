@@ -29,6 +29,7 @@ fn renewal(sequence: u64) -> Renewal {
         known: 0,
         silence: 0,
         waited: 0,
+        class: 1,
         claims: [Claim::default(), claim],
         day: None,
     }

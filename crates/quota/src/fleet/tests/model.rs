@@ -7,6 +7,7 @@ use std::{
 };
 
 use rand::{SeedableRng, rngs::StdRng, seq::IteratorRandom as _};
+use tower_bedrock_core::Priority;
 
 use crate::{
     fleet::{
@@ -47,6 +48,7 @@ fn settings(killed: bool) -> Settings {
         least_interval: SECOND / 40,
         most_interval: SECOND / 40,
         members: 1,
+        priority: Priority::Normal,
     }
 }
 

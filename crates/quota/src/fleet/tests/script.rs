@@ -58,6 +58,7 @@ impl Draw {
             known: self.0.random_range(0..4),
             silence: self.0.random_range(0..80_000),
             waited: self.0.random_range(0..9_000),
+            class: self.0.random_range(0..3),
             claims,
             day: None,
         }
