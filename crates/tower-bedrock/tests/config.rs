@@ -49,6 +49,29 @@ async fn a_breaker_can_go_by_the_rate_alone() {
     }
 }
 
+#[tokio::test]
+async fn a_breaker_can_leave_throttles_to_the_quota() {
+    let target = Target::parse("us-east-1", "a.b").unwrap();
+    let leaves = "count_throttles = false";
+    let throttled = FaultKind::ThrottledTokens;
+    for (text, kind, expected) in [
+        ("", throttled, State::Open),
+        (leaves, throttled, State::Closed),
+        (leaves, FaultKind::Unavailable, State::Open),
+    ] {
+        let stack = build(&format!("[breaker]\n{text}")).unwrap();
+        let service = stack.breaker().layer(service_fn(move |_: Invocation<()>| {
+            ready(Err::<Answer<()>, _>(BoxError::from(Fault::new(kind))))
+        }));
+        for _ in 0..100 {
+            let call = Invocation::new(target.clone(), ());
+            service.clone().oneshot(call).await.unwrap_err();
+        }
+        let state = stack.breaker().handle().state(&target);
+        assert_eq!(state, expected, "{text:?}, {kind}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_quota_is_waited_for_as_long_as_configured_and_counts_as_configured() {
     let target = Target::parse("us-east-1", "a.b").unwrap();

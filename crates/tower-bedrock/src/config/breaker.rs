@@ -1,6 +1,6 @@
 use serde::Deserialize;
 use tokio::time::Duration;
-use tower_bedrock_breaker::{CircuitBreakerLayer, InvalidConfig};
+use tower_bedrock_breaker::{CircuitBreakerLayer, FaultClass, InvalidConfig};
 use tower_bedrock_cloudwatch::policy::TargetMetrics;
 
 use crate::metrics::BreakerMetrics;
@@ -54,6 +54,9 @@ pub struct BreakerConfig {
     pub failure_rate: f64,
     /// The number of calls the share is taken of. Default: 100.
     pub window: u32,
+    /// Whether throttles, and models that are not ready, count for that share, as [`FaultClass::SoftFailure`]s do.
+    /// `false` leaves them to the quota and to the retries, as is right where the quota is told its limits. Default: true.
+    pub count_throttles: bool,
 }
 
 impl Default for BreakerConfig {
@@ -65,16 +68,23 @@ impl Default for BreakerConfig {
             half_open_probes: 1,
             failure_rate: 0.5,
             window: 100,
+            count_throttles: true,
         }
     }
 }
 
 impl BreakerConfig {
     pub(super) fn build(&self, metrics: TargetMetrics) -> Result<CircuitBreakerLayer, InvalidKey> {
-        let builder = match self.consecutive_failures {
+        let mut builder = match self.consecutive_failures {
             0 => CircuitBreakerLayer::builder().without_consecutive_failures(),
             failures => CircuitBreakerLayer::builder().consecutive_failures(failures),
         };
+        if !self.count_throttles {
+            builder = builder.classify(|fault| match FaultClass::of(fault) {
+                FaultClass::SoftFailure => FaultClass::Ignore,
+                class => class,
+            });
+        }
         let layer = builder
             .wait_duration_in_open_state(self.open_for)
             .permitted_number_of_calls_in_half_open_state(self.half_open_probes)
