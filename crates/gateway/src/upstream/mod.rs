@@ -310,7 +310,10 @@ impl Service<Invocation<RawRequest>> for Upstream {
     }
 
     fn call(&mut self, call: Invocation<RawRequest>) -> Self::Future {
-        let call = self.clone().invoke(call);
-        Box::pin(async move { call.await.inspect_err(UpstreamError::log_causes) })
+        let upstream = self.clone();
+        Box::pin(async move {
+            let answer = upstream.invoke(call).await;
+            answer.inspect_err(UpstreamError::log_causes)
+        })
     }
 }
