@@ -15,11 +15,17 @@ use tokio::time::Duration;
 use crate::{
     load::{Load, Operation, Sample},
     program::{Program, free_address},
-    report::Group,
+    report::Row,
 };
 
 const MODEL: &str = "amazon.nova-lite-v1:0";
 const CONNECTIONS: [usize; 3] = [1, 8, 64];
+
+/// A way to the simulator. The second is the limit that the others are measured against.
+struct Way {
+    name: &'static str,
+    program: Program,
+}
 
 /// Each way is measured this many times for this long. The ways take turns, so that whatever else the
 /// machine does hits them all alike.
@@ -30,28 +36,36 @@ const WARM_UP: Duration = Duration::from_millis(200);
 /// One thread for the load: the other cores are for the programs under test.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let (sim, proxy, gateway) = (free_address()?, free_address()?, free_address()?);
+    let address = free_address()?;
     // So much faster than the clock that no answer is waited for.
-    let sim = Program::start(
-        "BEDROCK_SIM",
-        sim,
-        &["--listen", &sim.to_string(), "--time-scale", "1000000"],
-    )
-    .await?;
-    let upstream = sim.address().to_string();
-    let proxy = Program::start("BARE_PROXY", proxy, &[&proxy.to_string(), &upstream]).await?;
-    let gateway = Program::start(
-        "BEDROCK_GATEWAY",
-        gateway,
-        &[
-            "--listen",
-            &gateway.to_string(),
-            "--upstream",
-            &format!("http://{upstream}"),
-        ],
-    )
-    .await?;
-    lift_quotas(&sim).await?;
+    let args = ["--listen", &address.to_string(), "--time-scale", "1000000"];
+    let sim = Program::start("BEDROCK_SIM", address, &args, &[]).await?;
+    let upstream = address.to_string();
+    let address = free_address()?;
+    let args = [&*address.to_string(), &upstream];
+    let proxy = Program::start("BARE_PROXY", address, &args, &[]).await?;
+    // What the log and signing cost shows where they are left out.
+    let gateway = async |settings: &[_]| {
+        let address = free_address()?;
+        let (listen, upstream) = (address.to_string(), format!("http://{upstream}"));
+        let args = ["--listen", &listen, "--upstream", &upstream];
+        Program::start("BEDROCK_GATEWAY", address, &args, settings).await
+    };
+    let silent = ("RUST_LOG", "off");
+    let bearer = ("AWS_BEARER_TOKEN_BEDROCK", "any");
+    let way = |name, program| Way { name, program };
+    let ways = [
+        way("direct", sim),
+        way("bare proxy", proxy),
+        way("gateway", gateway(&[]).await?),
+        way("gateway, no log", gateway(&[silent]).await?),
+        way(
+            "gateway, no log, no signing",
+            gateway(&[silent, bearer]).await?,
+        ),
+    ];
+    let [Way { program: sim, .. }, ..] = &ways;
+    lift_quotas(sim).await?;
 
     report::print_heading();
     for operation in [Operation::Converse, Operation::ConverseStream] {
@@ -62,14 +76,18 @@ async fn main() -> Result<()> {
                 operation,
                 connections,
             };
-            let mut group = Group::new(operation, connections);
+            let mut samples = ways.each_ref().map(|_| Sample::default());
             for _ in 0..ROUNDS {
-                measure(&sim, load, &mut group.direct).await?;
-                measure(&proxy, load, &mut group.bare).await?;
-                measure(&gateway, load, &mut group.gateway).await?;
-                sim.request("DELETE", "/_sim/ledger", "").await?;
+                for (way, sample) in ways.iter().zip(&mut samples) {
+                    measure(&way.program, load, sample).await?;
+                    sim.request("DELETE", "/_sim/ledger", "").await?;
+                }
             }
-            report::print(group);
+            let rows = ways.iter().zip(samples);
+            let rows: Vec<_> = rows
+                .map(|(way, sample)| Row::new(way.name, sample))
+                .collect();
+            report::print(operation, connections, &rows);
         }
     }
     Ok(())

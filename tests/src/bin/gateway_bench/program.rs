@@ -29,8 +29,14 @@ pub(crate) fn free_address() -> Result<SocketAddr> {
 }
 
 impl Program {
-    /// Starts the program that an environment variable names, and waits until it listens.
-    pub(crate) async fn start(variable: &str, address: SocketAddr, args: &[&str]) -> Result<Self> {
+    /// Starts the program that an environment variable names, with these settings more in its own environment, and waits
+    /// until it listens.
+    pub(crate) async fn start(
+        variable: &str,
+        address: SocketAddr,
+        args: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         let path = env::var_os(variable).with_context(|| {
             format!("{variable} is not set: start this by `cargo xtask bench gateway`")
         })?;
@@ -42,6 +48,7 @@ impl Program {
                 "AWS_SECRET_ACCESS_KEY",
                 "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
             )
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -6,18 +6,9 @@ use tokio::time::Duration;
 
 use crate::load::{Operation, Sample};
 
-/// The samples of one operation at one number of connections.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) operation: Operation,
-    pub(crate) connections: usize,
-    pub(crate) direct: Sample,
-    pub(crate) bare: Sample,
-    pub(crate) gateway: Sample,
-}
-
 /// What one row of the table says.
-struct Row {
+#[derive(Debug)]
+pub(crate) struct Row {
     way: &'static str,
     rate: f64,
     p50: Duration,
@@ -43,19 +34,18 @@ pub(crate) fn print_heading() {
     );
 }
 
-/// Prints the rows of one group.
-pub(crate) fn print(group: Group) {
-    let direct = Row::new("direct", group.direct);
-    let bare = Row::new("bare proxy", group.bare);
-    let gateway = Row::new("gateway", group.gateway);
-    for row in [&direct, &bare, &gateway] {
+/// Prints the rows of one operation at one number of connections: the first goes straight to the simulator, the second
+/// is the limit.
+pub(crate) fn print(operation: Operation, connections: usize, rows: &[Row]) {
+    let [direct, bare, ..] = rows else { return };
+    for row in rows {
         let added = |own: Duration, base: Duration| {
             (row.way != direct.way).then_some((own.as_secs_f64() - base.as_secs_f64()) * 1e6)
         };
         println!(
             "| {} | {} | {} | {:.0} | {:.2} | {} µs | {} µs | {} | {} | {} |",
-            group.operation,
-            group.connections,
+            operation,
+            connections,
             row.way,
             row.rate,
             row.rate / bare.rate,
@@ -68,20 +58,8 @@ pub(crate) fn print(group: Group) {
     }
 }
 
-impl Group {
-    pub(crate) fn new(operation: Operation, connections: usize) -> Self {
-        Self {
-            operation,
-            connections,
-            direct: Sample::default(),
-            bare: Sample::default(),
-            gateway: Sample::default(),
-        }
-    }
-}
-
 impl Row {
-    fn new(way: &'static str, mut sample: Sample) -> Self {
+    pub(crate) fn new(way: &'static str, mut sample: Sample) -> Self {
         sample.latencies.sort_unstable();
         let requests = sample.latencies.len();
         let quantile = |q: f64| {
