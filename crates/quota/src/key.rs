@@ -4,10 +4,8 @@ use std::{
     task::Waker,
 };
 
-#[cfg(feature = "redis")]
-use crate::{Limit, Reason};
 use crate::{
-    Limits, Observe, QuotaKey,
+    Limit, Limits, Observe, QuotaKey, Reason,
     budget::{Ending, Grant, Refusal},
     config::Config,
     day::{Day, DayState},
@@ -108,7 +106,6 @@ impl Key {
             |state, mut day, wakers| match state.ask(ask, now, day.as_deref_mut(), wakers) {
                 Answer::Granted(grant) => Turn::Granted(grant),
                 Answer::Refused(refusal) => {
-                    #[cfg(feature = "redis")]
                     self.missed(&refusal, day);
                     Turn::Refused(refusal)
                 }
@@ -262,6 +259,20 @@ impl Key {
         Turn::Waits(id, keeps_timer.then_some(next.at))
     }
 
+    /// Whoever shares out what the call was turned away for want of is told.
+    fn missed(&self, refusal: &Refusal, day: Option<&mut DayState>) {
+        #[cfg(feature = "redis")]
+        if let Some(attention) = self.attention.get() {
+            attention.missed(refusal);
+        }
+        if let (Some(day), Limit::TokensPerDay) = (day, refusal.limit)
+            && refusal.reason != Reason::TooLarge
+        {
+            day.missed(refusal.asked);
+            self.day.call();
+        }
+    }
+
     /// Sees to it that somebody will be there when the next thing happens.
     fn note(&self, state: &mut State, next: Next, day: Option<&mut DayState>, wakers: &mut Wakers) {
         #[cfg(feature = "redis")]
@@ -269,7 +280,6 @@ impl Key {
             attention.call();
         }
         wakers.extend(state.queue_mut().set_timer(next.at));
-        #[cfg(feature = "redis")]
         if next.needs_of_day.is_some() {
             self.day.call();
         }
@@ -315,18 +325,6 @@ impl Key {
         match self.attention.get() {
             Some(_) => limits.with_window(crate::Window::Sliding),
             None => limits,
-        }
-    }
-
-    fn missed(&self, refusal: &Refusal, day: Option<&mut DayState>) {
-        if let Some(attention) = self.attention.get() {
-            attention.missed(refusal);
-        }
-        if let (Some(day), Limit::TokensPerDay) = (day, refusal.limit)
-            && refusal.reason != Reason::TooLarge
-        {
-            day.missed(refusal.asked);
-            self.day.call();
         }
     }
 }

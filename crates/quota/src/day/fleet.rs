@@ -1,6 +1,8 @@
 //! A day whose tokens are a fleet's.
 
-use std::sync::Weak;
+use std::sync::{OnceLock, Weak};
+
+use tower_bedrock_core::Region;
 
 use super::{Day, DayState, Hold, part::Part};
 use crate::{
@@ -13,18 +15,29 @@ use crate::{
     window::Window,
 };
 
+/// How the worker is called, and what it calls the day.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) part: Part,
-    /// What the store has not been told of the hold.
-    pub(super) untold: Untold,
+pub(super) struct Seat {
+    region: Region,
+    clock: Clock,
+    attention: OnceLock<Attention>,
+}
+
+/// Where the day is a fleet's, this process's part of it.
+#[derive(Debug)]
+pub(super) struct Place(Option<Box<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    part: Part,
+    untold: Untold,
     /// The latest hold that the store has told of.
     version: u64,
 }
 
 /// What calls have taught that the store has not been told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Untold {
+enum Untold {
     Nothing,
     /// One was throttled.
     Held,
@@ -34,17 +47,119 @@ pub(super) enum Untold {
 
 const MILLISECOND: u64 = 1_000_000;
 
+impl Seat {
+    pub(super) fn new(region: &Region, clock: Clock) -> Self {
+        Self {
+            region: region.clone(),
+            clock,
+            attention: OnceLock::new(),
+        }
+    }
+
+    /// The worker is to look.
+    pub(super) fn call(&self) {
+        if let Some(attention) = self.attention.get() {
+            attention.call();
+        }
+    }
+}
+
+impl Place {
+    pub(super) const fn new() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn declare(&mut self, limit: u64, now: Time) {
+        self.change(|shared| shared.part.declare(limit, now));
+    }
+
+    /// A fleet's day slides, whatever shape is declared.
+    pub(super) const fn window(&self, declared: Window) -> Window {
+        match &self.0 {
+            Some(_) => Window::Sliding,
+            None => declared,
+        }
+    }
+
+    #[inline]
+    pub(super) fn advance(&mut self, now: Time) {
+        self.change(|shared| shared.part.advance(now));
+    }
+
+    #[inline]
+    pub(super) fn room(&self, used: impl FnOnce() -> u64) -> u64 {
+        match &self.0 {
+            Some(shared) => shared.part.room(used),
+            None => u64::MAX,
+        }
+    }
+
+    pub(super) fn changes_after(&self, now: Time) -> Time {
+        let shared = self.0.as_ref();
+        shared.map_or(now, |shared| shared.part.changes_after(now))
+    }
+
+    pub(super) fn forecast(&self, now: Time) -> Time {
+        let shared = self.0.as_ref();
+        shared.map_or(now, |shared| shared.part.forecast(now))
+    }
+
+    pub(super) fn is_in_use(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|shared| !shared.part.is_unused())
+    }
+
+    #[inline]
+    pub(super) fn reserve(&mut self, tokens: u64, now: Time) {
+        self.change(|shared| shared.part.reserve(tokens, now));
+    }
+
+    #[inline]
+    pub(super) fn end(&mut self, reserved: u64, cost: u64) {
+        self.change(|shared| shared.part.end(reserved, cost));
+    }
+
+    pub(super) fn wait(&mut self, tokens: u64) {
+        self.change(|shared| shared.part.wait(tokens));
+    }
+
+    #[inline]
+    pub(super) fn wait_no_more(&mut self) {
+        self.change(|shared| shared.part.wait_no_more());
+    }
+
+    pub(super) fn missed(&mut self, tokens: u64) {
+        self.change(|shared| shared.part.missed(tokens));
+    }
+
+    pub(super) fn held(&mut self) {
+        self.change(|shared| shared.untold = Untold::Held);
+    }
+
+    pub(super) fn over(&mut self) {
+        self.change(|shared| shared.untold = Untold::Over);
+    }
+
+    #[inline]
+    fn change(&mut self, change: impl FnOnce(&mut Shared)) {
+        if let Some(shared) = &mut self.0 {
+            change(shared);
+        }
+    }
+}
+
 impl Day {
     /// From now on it is a fleet's.
     pub(crate) fn share(&self, attention: Attention, part: Part) {
         let new = part.is_shared();
-        self.state.lock().shared = Some(Box::new(Shared {
+        self.state.lock().place = Place(Some(Box::new(Shared {
             part,
             untold: Untold::Nothing,
             version: 0,
-        }));
+        })));
         // Set once, by whoever made the day.
-        let _ = self.attention.set(attention);
+        let _ = self.seat.attention.set(attention);
         if new {
             self.call();
         }
@@ -55,24 +170,15 @@ impl Day {
         self.state.lock().meter.reading().declared.unwrap_or(0)
     }
 
-    /// The worker is to look at it.
-    pub(crate) fn call(&self) {
-        if let Some(attention) = self.attention.get() {
-            attention.call();
-        }
-    }
-
     /// Uses no more.
     pub(crate) fn resign(&self) {
-        self.with(|state, _| {
-            state.shared.as_mut()?.part.resign();
-            Some(())
-        });
+        let mut state = self.state.lock();
+        state.place.change(|shared| shared.part.resign());
     }
 
-    /// Does something to the part, and answers where there is one.
+    /// Does something, and answers where it is a fleet's.
     fn with<R>(&self, change: impl FnOnce(&mut DayState, Time) -> Option<R>) -> Option<R> {
-        let now = self.clock.now();
+        let now = self.seat.clock.now();
         let mut state = self.state.lock();
         state.advance(now);
         change(&mut state, now)
@@ -81,7 +187,7 @@ impl Day {
     /// Who waits for it looks again.
     fn tell_those_who_wait(&self) {
         let blocked = self.state.lock().take_blocked();
-        let now = self.clock.now();
+        let now = self.seat.clock.now();
         for key in blocked.iter().filter_map(Weak::upgrade) {
             Key::told(&key, now);
         }
@@ -89,59 +195,16 @@ impl Day {
 }
 
 impl DayState {
-    /// What a fleet leaves of it.
-    pub(super) fn room(&self) -> u64 {
-        match &self.shared {
-            Some(shared) => shared.part.room(|| self.used()),
-            None => u64::MAX,
-        }
-    }
-
-    /// What this process has used by itself.
-    fn used(&self) -> u64 {
-        let reading = self.meter.reading();
-        reading.used.saturating_add(reading.debt)
-    }
-
-    /// A call was turned away.
-    pub(crate) fn missed(&mut self, tokens: u64) {
-        if let Some(shared) = &mut self.shared {
-            shared.part.missed(tokens);
-        }
-    }
-
-    pub(super) fn shared_without_room(&self, tokens: u64) -> Option<&Shared> {
-        let shared = self.shared.as_deref()?;
-        (tokens > self.room()).then_some(shared)
-    }
-
-    /// A fleet's day slides, whatever shape is declared.
-    pub(super) fn window(&self, declared: Window) -> Window {
-        match &self.shared {
-            Some(_) => Window::Sliding,
-            None => declared,
-        }
-    }
-
-    /// Answers whether calls are in flight that were counted.
-    pub(super) fn declare(&mut self, limit: Option<u64>, now: Time) -> bool {
-        let Some(shared) = &mut self.shared else {
-            return false;
-        };
-        shared.part.declare(limit.unwrap_or(0), now);
-        !shared.part.is_unused()
-    }
-
     /// How it stands, as its worker sees it.
     fn look(&self, now: Time) -> Option<Look> {
-        let shared = self.shared.as_deref()?;
+        let Shared { part, untold, .. } = self.place.0.as_deref()?;
         Some(Look {
-            granted: shared.part.calls(),
-            hungry: shared.part.is_hungry(),
-            throttled: shared.untold == Untold::Held,
-            idle: shared.part.is_idle(now),
-            new: shared.part.is_shared() && shared.part.is_new(),
-            shared: shared.part.is_shared(),
+            granted: part.calls(),
+            hungry: part.is_hungry(),
+            throttled: *untold == Untold::Held,
+            idle: part.is_idle(now),
+            new: part.is_shared() && part.is_new(),
+            shared: part.is_shared(),
             ..Look::default()
         })
     }
@@ -149,28 +212,33 @@ impl DayState {
     /// Makes a renewal one of a day.
     fn claim(&mut self, mut sent: Sent, now: Time) -> Option<Sent> {
         let used = self.used();
-        let shared = self.shared.as_deref_mut()?;
+        let Shared {
+            part,
+            untold,
+            version,
+        } = self.place.0.as_deref_mut()?;
         let renewal = &mut sent.renewal;
         if renewal.lease == 0 {
-            shared.part.resign();
+            part.resign();
         }
         // Who was away for long has used what counts still, and tells it a store that has lost it.
-        let answered = shared.part.answered_at();
+        let answered = part.answered_at();
         renewal.known = u64::from(answered.is_some());
         renewal.silence = answered.map_or(0, |at| now.since(at)) / MILLISECOND;
-        let hold = self.hold.filter(|_| shared.untold == Untold::Held);
+        let hold = self.hold.filter(|_| *untold == Untold::Held);
         renewal.day = Some(DayClaim {
-            version: shared.version,
+            version: *version,
             throttled: hold.map_or(0, |hold| u64::from(hold.in_a_row) + 1),
             held_for: hold.map_or(0, |hold| hold.until.since(now).div_ceil(MILLISECOND)),
-            over: u64::from(shared.untold == Untold::Over),
-            ..shared.part.claim(used, self.hold.is_some())
+            over: u64::from(*untold == Untold::Over),
+            ..part.claim(used, self.hold.is_some())
         });
         Some(sent)
     }
 
+    /// Takes over the hold that the store tells of, unless calls have taught something since that it does not know.
     fn learn(&mut self, claim: &DayClaim, award: &DayAward, now: Time) {
-        let Some(shared) = &mut self.shared else {
+        let Some(shared) = &mut self.place.0 else {
             return;
         };
         let told = match shared.untold {
@@ -187,22 +255,22 @@ impl DayState {
         self.hold = (award.throttled > 0).then(|| Hold {
             since: self.hold.filter(|_| same).map_or(now, |hold| hold.since),
             until: now.plus(award.held_for.saturating_mul(MILLISECOND)),
-            in_a_row: (award.throttled - 1) as u32,
+            in_a_row: u32::try_from(award.throttled - 1).unwrap_or(u32::MAX),
         });
     }
 }
 
 impl Leased for Day {
     fn attention(&self) -> Option<&Attention> {
-        self.attention.get()
+        self.seat.attention.get()
     }
 
     fn clock(&self) -> Clock {
-        self.clock
+        self.seat.clock
     }
 
     fn name(&self) -> String {
-        format!("{}/tokens-per-day", self.region)
+        format!("{}/tokens-per-day", self.seat.region)
     }
 
     fn renew(&self, member: &mut Member, settings: &Settings) -> (Option<Sent>, bool) {
@@ -210,15 +278,15 @@ impl Leased for Day {
         let sent = self.with(|state, now| {
             let look = state.look(now)?;
             is_shared = look.shared;
-            if let Some(attention) = self.attention.get() {
+            if let Some(attention) = self.attention() {
                 attention.answer();
             }
             if member.is_away() && !look.idle {
                 member.wake(&mut NoShares, now, settings);
-                state.shared.as_mut()?.part.ask_anew(now);
+                state.place.0.as_mut()?.part.ask_anew(now);
             }
             // Where the limit is gone there is a slice to give back.
-            let answered = state.shared.as_ref()?.part.answered_at().is_some();
+            let answered = state.place.0.as_ref()?.part.answered_at().is_some();
             let gives_up = answered && !look.shared && look.idle && !member.is_away();
             if !gives_up && !member.is_due(&look, now) {
                 return None;
@@ -240,10 +308,9 @@ impl Leased for Day {
         let change = self.with(|state, now| {
             let change = member.answered(&mut NoShares, sent, answer, now, settings);
             let expires = (sent.renewal.lease > 0).then(|| member.expires());
-            let members = answer.members.max(settings.members);
             let award = &answer.day;
-            let part = &mut state.shared.as_mut()?.part;
-            part.answered(claim, award, members, sent.at, expires);
+            let part = &mut state.place.0.as_mut()?.part;
+            part.answered(claim, award, answer.members, sent.at, expires);
             if self.learns && expires.is_some() {
                 state.learn(claim, award, now);
             }

@@ -1,5 +1,8 @@
 #[cfg(feature = "redis")]
 mod fleet;
+#[cfg(not(feature = "redis"))]
+#[path = "alone.rs"]
+mod fleet;
 #[cfg(feature = "redis")]
 mod part;
 
@@ -10,6 +13,7 @@ use std::sync::{
 
 use tower_bedrock_core::Region;
 
+use self::fleet::{Place, Seat};
 #[cfg(feature = "redis")]
 pub(crate) use self::part::Part;
 use crate::{
@@ -30,12 +34,7 @@ pub(crate) struct Day {
     active: AtomicBool,
     learns: bool,
     state: Mutex<DayState>,
-    #[cfg(feature = "redis")]
-    region: Region,
-    #[cfg(feature = "redis")]
-    clock: crate::time::Clock,
-    #[cfg(feature = "redis")]
-    attention: std::sync::OnceLock<crate::fleet::Attention>,
+    seat: Seat,
 }
 
 #[derive(Debug)]
@@ -44,9 +43,8 @@ pub(crate) struct DayState {
     hold: Option<Hold>,
     /// Keys whose next call waits for room here.
     blocked: Vec<Weak<Key>>,
-    /// Where the day is a fleet's.
-    #[cfg(feature = "redis")]
-    shared: Option<Box<fleet::Shared>>,
+    /// What a fleet leaves of it.
+    place: Place,
 }
 
 /// After a throttle for tokens a day nobody knows when the day ends, so calls are held for five minutes,
@@ -67,8 +65,6 @@ const BETWEEN_PROBES: u64 = 10 * SECOND;
 
 impl Day {
     pub(crate) fn new(region: &Region, declared: Option<(u64, Window)>, config: &Config) -> Self {
-        #[cfg(not(feature = "redis"))]
-        let _ = region;
         let (limit, window) = declared.unzip();
         let rules = Rules {
             period: DAY,
@@ -83,15 +79,9 @@ impl Day {
                 meter: Meter::new(limit, window.unwrap_or_default(), rules),
                 hold: None,
                 blocked: Vec::new(),
-                #[cfg(feature = "redis")]
-                shared: None,
+                place: Place::new(),
             }),
-            #[cfg(feature = "redis")]
-            region: region.clone(),
-            #[cfg(feature = "redis")]
-            clock: config.clock,
-            #[cfg(feature = "redis")]
-            attention: std::sync::OnceLock::new(),
+            seat: Seat::new(region, config.clock),
         }
     }
 
@@ -105,15 +95,14 @@ impl Day {
     pub(crate) fn declare(&self, declared: Option<(u64, Window)>, now: Time) {
         let (limit, window) = declared.unzip();
         let mut state = self.state.lock();
-        let window = state.window(window.unwrap_or_default());
+        let window = state.place.window(window.unwrap_or_default());
         state.meter.declare(limit, window, now);
-        let active = limit.is_some() || state.hold.is_some();
-        #[cfg(feature = "redis")]
-        let active = state.declare(limit, now) || active;
+        state.place.declare(limit.unwrap_or(0), now);
+        // Calls in flight that a fleet counts are to end there.
+        let active = limit.is_some() || state.hold.is_some() || state.place.is_in_use();
         self.active.store(active, Ordering::Release);
         drop(state);
-        #[cfg(feature = "redis")]
-        self.call();
+        self.seat.call();
     }
 
     /// Whether nothing would be lost by forgetting it.
@@ -128,19 +117,20 @@ impl Day {
         if self.learns {
             self.state.lock().throttled(sent, now, retry_after);
             self.active.store(true, Ordering::Release);
-            #[cfg(feature = "redis")]
-            self.call();
+            self.seat.call();
         }
+    }
+
+    /// Calls wait for room that whoever shares the day out may have.
+    pub(crate) fn call(&self) {
+        self.seat.call();
     }
 }
 
 impl DayState {
     pub(crate) fn advance(&mut self, now: Time) {
         self.meter.advance(now);
-        #[cfg(feature = "redis")]
-        if let Some(shared) = &mut self.shared {
-            shared.part.advance(now);
-        }
+        self.place.advance(now);
     }
 
     pub(crate) fn fits(&self, now: Time, tokens: u64) -> bool {
@@ -161,20 +151,20 @@ impl DayState {
 
     pub(crate) fn opens_at(&self, now: Time, tokens: u64) -> Time {
         let opens = self.meter.opens_at(now, tokens).max(self.held_until(now));
-        #[cfg(feature = "redis")]
-        if let Some(shared) = self.shared_without_room(tokens) {
-            return opens.max(shared.part.changes_after(now));
+        if tokens > self.room() {
+            opens.max(self.place.changes_after(now))
+        } else {
+            opens
         }
-        opens
     }
 
     pub(crate) fn forecast(&self, now: Time, tokens: u64) -> Time {
         let opens = self.meter.forecast(now, tokens).max(self.held_until(now));
-        #[cfg(feature = "redis")]
-        if let Some(shared) = self.shared_without_room(tokens) {
-            return opens.max(shared.part.forecast(now));
+        if tokens > self.room() {
+            opens.max(self.place.forecast(now))
+        } else {
+            opens
         }
-        opens
     }
 
     /// How the limit stands. In a fleet, what is left to this process is in the place of what is learnt.
@@ -194,12 +184,7 @@ impl DayState {
 
     /// A call is let through. Where it is the first after a hold, others wait for what becomes of it.
     pub(crate) fn let_through(&mut self, now: Time, tokens: u64) {
-        #[cfg(feature = "redis")]
-        if let Some(shared) = &mut self.shared {
-            shared.part.reserve(tokens, now);
-        }
-        #[cfg(not(feature = "redis"))]
-        let _ = tokens;
+        self.place.reserve(tokens, now);
         if let Some(hold) = &mut self.hold {
             hold.until = hold.until.max(now.plus(BETWEEN_PROBES));
         }
@@ -207,41 +192,30 @@ impl DayState {
 
     /// A call that was let through has ended, and cost so much of what it had reserved.
     pub(crate) fn ended(&mut self, reserved: u64, cost: u64) {
-        #[cfg(feature = "redis")]
-        if let Some(shared) = &mut self.shared {
-            shared.part.end(reserved, cost);
-        }
-        #[cfg(not(feature = "redis"))]
-        let _ = (reserved, cost);
+        self.place.end(reserved, cost);
     }
 
     pub(crate) fn succeeded(&mut self, sent: Time) {
         if self.hold.is_some_and(|hold| sent > hold.since) {
             self.hold = None;
-            #[cfg(feature = "redis")]
-            if let Some(shared) = &mut self.shared {
-                shared.untold = fleet::Untold::Over;
-            }
+            self.place.over();
         }
     }
 
     /// Notes a key to be told when there is room again, and what its next call needs.
     pub(crate) fn tell(&mut self, key: Weak<Key>, tokens: u64) {
         self.blocked.push(key);
-        #[cfg(feature = "redis")]
-        if let Some(shared) = &mut self.shared {
-            shared.part.wait(tokens);
-        }
-        #[cfg(not(feature = "redis"))]
-        let _ = tokens;
+        self.place.wait(tokens);
+    }
+
+    /// A call was turned away for want of room.
+    pub(crate) fn missed(&mut self, tokens: u64) {
+        self.place.missed(tokens);
     }
 
     /// The keys to be told that there may be room.
     pub(crate) fn take_blocked(&mut self) -> Vec<Weak<Key>> {
-        #[cfg(feature = "redis")]
-        if let Some(shared) = &mut self.shared {
-            shared.part.wait_no_more();
-        }
+        self.place.wait_no_more();
         std::mem::take(&mut self.blocked)
     }
 
@@ -263,21 +237,17 @@ impl DayState {
             until: now.plus(retry_after.unwrap_or(usual).min(DAY)),
             in_a_row,
         });
-        #[cfg(feature = "redis")]
-        if let Some(shared) = &mut self.shared {
-            shared.untold = fleet::Untold::Held;
-        }
+        self.place.held();
     }
-}
 
-#[cfg(not(feature = "redis"))]
-impl DayState {
     /// What a fleet leaves of it.
-    const fn room(&self) -> u64 {
-        u64::MAX
+    fn room(&self) -> u64 {
+        self.place.room(|| self.used())
     }
 
-    const fn window(&self, declared: Window) -> Window {
-        declared
+    /// What this process has used by itself.
+    fn used(&self) -> u64 {
+        let reading = self.meter.reading();
+        reading.used.saturating_add(reading.debt)
     }
 }

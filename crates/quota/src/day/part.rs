@@ -13,8 +13,9 @@ use crate::{
 pub(crate) struct Part {
     /// The whole limit; zero where none is declared.
     limit: u64,
-    /// How many members a safe share is reckoned with.
-    members: u64,
+    /// How many members there usually are, and how many there were when the store last answered.
+    usual: u64,
+    known: u64,
     /// How long the first answer is waited for.
     patience: u64,
     /// What calls that have ended cost.
@@ -69,10 +70,11 @@ const UNTIL_TOLD: u64 = 60 * UNTIL_RENEWED;
 const IDLE: u64 = 60 * UNTIL_RENEWED;
 
 impl Part {
-    pub(crate) fn new(limit: u64, members: u64, patience: u64, now: Time) -> Self {
+    pub(crate) fn new(limit: u64, usual: u64, patience: u64, now: Time) -> Self {
         Self {
             limit,
-            members: members.max(1),
+            usual: usual.max(1),
+            known: 0,
             patience,
             spent: 0,
             reserved: 0,
@@ -171,9 +173,14 @@ impl Part {
     fn slice(&self, used: impl FnOnce() -> u64) -> u64 {
         let rest = self.cap.saturating_sub(self.in_use());
         match self.lease {
-            Lease::Safe(_) => rest.min((self.limit / self.members).saturating_sub(used())),
+            Lease::Safe(_) => rest.min((self.limit / self.members()).saturating_sub(used())),
             _ => rest,
         }
+    }
+
+    /// What a safe share is reckoned with.
+    fn members(&self) -> u64 {
+        self.usual.max(self.known)
     }
 
     const fn in_use(&self) -> u64 {
@@ -269,6 +276,11 @@ impl Part {
             wants: demand,
             need,
             used,
+            expects: match self.lease {
+                Lease::Safe(_) if self.known == 0 => self.usual,
+                Lease::Safe(_) => self.known,
+                _ => 0,
+            },
             ..DayClaim::default()
         }
     }
@@ -287,8 +299,8 @@ impl Part {
         if let Some(expires) = expires {
             self.cap = claim.spent.saturating_add(award.holds);
             self.lease = Lease::Until(expires);
-            self.safe = award.left / members.max(1);
-            self.members = members.max(1);
+            self.known = members;
+            self.safe = award.left / self.members();
             self.opens = match award.opens {
                 0 => Time::ZERO,
                 opens => sent.plus(opens.saturating_mul(1_000_000)),

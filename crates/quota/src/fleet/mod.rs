@@ -70,12 +70,15 @@
 //! Of tokens a day the safe share is an equal part of what was left when the store last answered, less what others held
 //! then; after a day without a store, or where it has never answered, an equal part of the limit. It is never more than that
 //! part of the limit less what the process has used in the last day by itself. What was used meanwhile is told when the
-//! store is back. The observer is not told of a day's store, which is that of the Region's minutes; the log is.
+//! store is back, which gives nothing more away until all have told it, or for a minute. The observer is not told of a
+//! day's store, which is that of the Region's minutes; the log is.
 //!
 //! # What can go beyond the limit, and how far
 //!
 //! - **A process that is cut off alone** for longer than its lease and the [`reserve`](FleetBuilder::reserve): its safe
 //!   share, which others have been given by then. Of a day, its safe share from the end of its lease on.
+//! - **The store down, of a day**: what others took between a member's last answer and their own, beyond what they held
+//!   at the first: it counted on an equal part of that too.
 //! - **A store that forgets** (`FLUSHALL`, a restart without persistence): members come with what they hold, and
 //!   nothing is given away for a window once one of them has come. A process that is started in the moment between,
 //!   before any old member has renewed, can be given what others hold. Of a day they tell what they have used by themselves,

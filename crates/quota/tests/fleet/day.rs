@@ -32,7 +32,7 @@ async fn a_fleet_uses_the_day_and_no_more() {
         for _ in 0..processes {
             world.start(4, 1_500);
         }
-        world.hours(2).await;
+        world.hours(1).await;
         world.check();
         let used = world.total();
         assert!(used >= DAILY * 98 / 100, "{processes}: {used}");
@@ -52,7 +52,7 @@ async fn a_day_slides() {
     for _ in 0..2 {
         world.start(1, 20_000);
     }
-    world.hours(60).await;
+    world.hours(50).await;
     world.check();
     let used = world.total();
     assert!(used >= DAILY * 29 / 10, "{used}");
@@ -61,8 +61,8 @@ async fn a_day_slides() {
 #[tokio::test(start_paused = true)]
 async fn whom_the_day_has_no_room_for_is_told_when_it_will() {
     let mut world = day();
-    world.start(10, 1_500);
-    world.start(10, 1_500);
+    world.start(3, 1_500);
+    world.start(3, 1_500);
     world.hours(3).await;
     let (target, demand, context) = (target(), Demand::new(1_500), Context::new());
     let demand = demand.with_max_output_tokens(0);
@@ -85,7 +85,7 @@ async fn of_a_killed_process_no_more_than_a_slice_is_lost() {
     world.kill(1).await;
     let killed = world.daily(1);
     assert!(killed > 0);
-    world.hours(3).await;
+    world.hours(1).await;
     world.check();
     let used = world.total();
     // A minute of what it used.
@@ -100,8 +100,8 @@ async fn who_leaves_gives_the_rest_of_its_slice_back() {
     world.kill_callers(0).await;
     world.processes[0].stop.notify_one();
     world.until(6).await;
-    world.start(10, 1_500);
-    world.hours(3).await;
+    world.start(4, 1_500);
+    world.hours(1).await;
     world.check();
     let used = world.total();
     assert!(used > DAILY - 6_000, "{used}");
@@ -125,12 +125,12 @@ async fn without_a_store_each_keeps_to_its_part_of_what_was_left() {
     let before = world.total();
     assert!((DAILY / 3..DAILY).contains(&before), "{before}");
     cut(&world, true);
-    world.hours(2).await;
+    world.hours(1).await;
     world.check();
     let busy = world.daily(0);
     assert!(world.total() - before > (DAILY - before) / 4, "{busy}");
     cut(&world, false);
-    world.hours(5).await;
+    world.hours(2).await;
     world.check();
     let used = world.total();
     assert!(used >= DAILY * 97 / 100, "{used}");
@@ -144,7 +144,7 @@ async fn without_a_store_from_the_beginning_the_day_is_divided() {
         world.start(4, 1_500);
         world.processes.last().unwrap().cut.store(true, Relaxed);
     }
-    world.hours(3).await;
+    world.hours(1).await;
     world.check();
     for process in 0..4 {
         let used = world.daily(process);
@@ -162,7 +162,7 @@ async fn a_store_that_forgets_the_day_is_told_of_it() {
         world.until(minute).await;
         world.store.flush();
     }
-    world.hours(2).await;
+    world.hours(1).await;
     world.check();
     let used = world.total();
     assert!(used >= DAILY * 95 / 100, "{used}");

@@ -48,7 +48,7 @@ for i = 3, #ARGV do
 end
 local sequence, lease, window, reserve, known, silence, waited = unpack(asked, 1, 7)
 local limit, spent, counted, flight, holds, wants, need, used = unpack(asked, 8, 15)
-local version, throttled, held_for, over = unpack(asked, 16, 19)
+local expects, version, throttled, held_for, over = unpack(asked, 16, 20)
 
 -- === what is known ===
 
@@ -125,6 +125,15 @@ elseif known > 0 and silence < DAY and max(now - silence, 0) <= day.born then
 else
   book(now, max(spent - counted, 0))
 end
+local live = 1
+for _, m in pairs(members) do
+  if m.id ~= id and now < m.expires then
+    live = live + 1
+  end
+end
+if live < expects then
+  day.settles = max(day.settles, now + window)
+end
 own = {
   id = id, sequence = sequence, expires = now, reserve = 0, lasts = window, since = max(now - waited, 0),
   limit = limit, spent = spent, holds = 0, need = need,
@@ -165,7 +174,7 @@ local function opens_in(taken, whole)
 end
 
 local function award()
-  local booked, held, before, whole, live = 0, 0, 0, 0, 0
+  local booked, held, before, whole = 0, 0, 0, 0
   for _, amount in pairs(buckets) do
     booked = booked + amount
   end
@@ -174,7 +183,6 @@ local function award()
       held = held + m.holds
     end
     if now < m.expires then
-      live = live + 1
       if m.limit > 0 and (whole == 0 or m.limit < whole) then
         whole = m.limit
       end
@@ -192,7 +200,7 @@ local function award()
     slice = need
   end
   if now < day.settles then
-    slice = max(holds - flight, 0)
+    slice = min(max(holds - flight, 0), left)
   end
   local opens = opens_in(taken + before + max(slice, need, 1), whole)
   local remains = max(day.till - now, 0)

@@ -89,6 +89,14 @@ impl DayLedger {
             None => claim.spent.saturating_sub(claim.counted),
         };
         self.book(now, spent);
+        // What has been used while nobody was answered has to be told by all before more is given away.
+        let others = self
+            .members
+            .iter()
+            .filter(|(id, member)| **id != renewal.member && member.is_live(now));
+        if (others.count() as u64) + 1 < claim.expects {
+            self.settles = self.settles.max(now + renewal.window);
+        }
         let mut own = Member::new(now, renewal, claim);
         let mut answer = Answer::default();
         if renewal.lease == 0 {
@@ -171,7 +179,7 @@ impl DayLedger {
             slice = claim.need;
         }
         if now < self.settles {
-            slice = claim.holds.saturating_sub(claim.flight);
+            slice = claim.holds.saturating_sub(claim.flight).min(left);
         }
         let opens = self.opens(now, whole, taken + before + slice.max(claim.need).max(1));
         let held_for = self.hold.until.saturating_sub(now);

@@ -31,6 +31,8 @@ pub(crate) struct DayClaim {
     pub(crate) need: u64,
     /// What it has used in the last day.
     pub(crate) used: u64,
+    /// Where it has gone on with a safe share because nobody answered, how many may have done the same.
+    pub(crate) expects: u64,
     /// Which hold of all calls it goes by ...
     pub(crate) version: u64,
     /// ... and where a call under that was throttled, how many were in a row ...
@@ -60,7 +62,7 @@ pub(crate) struct DayAward {
 
 impl DayClaim {
     /// In the order that the script reads them.
-    pub(super) fn numbers(&self) -> [u64; 12] {
+    pub(super) fn numbers(&self) -> [u64; 13] {
         [
             self.limit,
             self.spent,
@@ -70,6 +72,7 @@ impl DayClaim {
             self.wants,
             self.need,
             self.used,
+            self.expects,
             self.version,
             self.throttled,
             self.held_for,

@@ -76,6 +76,7 @@ impl Draw {
             wants: self.amount(800),
             need: self.amount(1_200).saturating_sub(600),
             used: self.0.random_range(0..2_000),
+            expects: self.0.random_range(0..90_u64).saturating_sub(84),
             version: self.0.random_range(0..4),
             throttled: throttled * self.0.random_range(0..4),
             held_for: self.0.random_range(0..400_000),
