@@ -176,7 +176,14 @@ impl State {
                         wakers.extend(self.queue.refuse(head.id, Err(refusal)));
                     }
                     Some(Obstacle::Until(limit, opens)) => {
-                        break (limit, opens, head.tokens);
+                        // A fleet tells that the day is used up when calls wait for it already.
+                        let Some(wait) = books.day_used_up(limit, head.tokens, head.gives_up)
+                        else {
+                            break (limit, opens, head.tokens);
+                        };
+                        let reason = Reason::WaitTooLong;
+                        let refusal = books.refusal(limit, head.tokens, reason, Some(wait));
+                        wakers.extend(self.queue.refuse(head.id, Err(refusal)));
                     }
                 }
             };

@@ -88,6 +88,41 @@ async fn one_quota_is_for_both_and_for_the_one_that_is_left() {
         .expect("all that is left of the quota is within reach");
 }
 
+/// Of the whole Region, whichever gateway is called.
+#[tokio::test]
+async fn a_days_tokens_are_for_both() {
+    let redis = RedisServer::start();
+    let fake = Fake::new().await;
+    let daily = "tokens_per_day = 1_000";
+    let more = sections(&redis).replace(&format!("requests_per_minute = {QUOTA}"), daily);
+    let gateways = [
+        Running::new(&fake, &more).await,
+        Running::new(&fake, &more).await,
+    ];
+    fake.answer_all();
+    let body = BODY.replacen('{', r#"{"inferenceConfig":{"maxTokens":40},"#, 1);
+    let body = bytes::Bytes::from(body);
+    let used = || {
+        let used = |gateway: &Running| {
+            let levels = gateway.handle.limiter().snapshots();
+            levels.first().map_or(0, |level| level.tokens_per_day.used)
+        };
+        gateways.iter().map(used).sum::<u64>()
+    };
+    for number in 0..1_000 {
+        let answer = gateways[number % 2].post(CONVERSE, body.clone()).await;
+        assert!(used() <= 1_000, "{}", used());
+        if answer.status != 200 {
+            assert_eq!(answer.status, 429);
+            break;
+        }
+    }
+    assert!(used() > 900, "{}", used());
+    for gateway in &gateways {
+        assert_eq!(gateway.post(CONVERSE, body.clone()).await.status, 429);
+    }
+}
+
 #[tokio::test]
 async fn another_configuration_stays_in_the_fleet() {
     let redis = RedisServer::start();

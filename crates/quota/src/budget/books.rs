@@ -194,6 +194,22 @@ impl<'a> Books<'a> {
         (limit, at.since(*now).max(LEAST_WAIT))
     }
 
+    /// How long a call would wait, in nanoseconds, for which it is known that the day will not have room before it gives
+    /// up.
+    pub(crate) fn day_used_up(
+        &self,
+        limit: Limit,
+        tokens: u64,
+        gives_up: Option<Time>,
+    ) -> Option<u64> {
+        let opens = match limit {
+            Limit::TokensPerDay => self.day.as_ref()?.told(tokens)?,
+            _ => return None,
+        };
+        let (_, wait) = self.forecast(Load::default(), tokens);
+        (opens > self.now && self.now.plus(wait) > gives_up?).then_some(wait)
+    }
+
     pub(crate) fn refusal(
         &self,
         limit: Limit,

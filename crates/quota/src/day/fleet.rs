@@ -104,6 +104,10 @@ impl Place {
         shared.map_or(now, |shared| shared.part.forecast(now))
     }
 
+    pub(super) fn told(&self) -> Option<Time> {
+        self.0.as_ref().map(|shared| shared.part.opens())
+    }
+
     pub(super) fn is_in_use(&self) -> bool {
         self.0
             .as_ref()

@@ -167,6 +167,11 @@ impl DayState {
         }
     }
 
+    /// When those who share the day have said that there will be room, where there is none for a call.
+    pub(crate) fn told(&self, tokens: u64) -> Option<Time> {
+        (tokens > self.room()).then(|| self.place.told()).flatten()
+    }
+
     /// How the limit stands. In a fleet, what is left to this process is in the place of what is learnt.
     pub(crate) fn reading(&self) -> Reading {
         let reading = self.meter.reading();

@@ -59,6 +59,8 @@ struct Demand {
     waiting: u64,
     /// The largest that was turned away since the last renewal.
     missed: u64,
+    /// What was asked for last, for the answer to say when as much can be had.
+    asked: u64,
     calls: u64,
     last_call: Time,
 }
@@ -137,8 +139,17 @@ impl Part {
         }
     }
 
+    /// When the store said last that there will be room; some moment in the past where it said that there is.
+    pub(crate) const fn opens(&self) -> Time {
+        match self.lease {
+            Lease::Until(_) => self.opens,
+            _ => Time::ZERO,
+        }
+    }
+
     pub(crate) fn reserve(&mut self, tokens: u64, now: Time) {
         self.reserved = self.reserved.saturating_add(tokens);
+        self.demand.asked = tokens;
         self.demand.peak = self.demand.peak.max(self.in_use());
         self.demand.calls += 1;
         self.demand.last_call = now;
@@ -156,6 +167,7 @@ impl Part {
             self.demand.need = tokens;
         }
         self.demand.waiting = self.demand.waiting.saturating_add(tokens);
+        self.demand.asked = tokens;
     }
 
     /// Whoever waits is told to ask again.
@@ -168,6 +180,7 @@ impl Part {
         if tokens > self.demand.missed {
             self.demand.missed = tokens;
         }
+        self.demand.asked = tokens;
     }
 
     fn slice(&self, used: impl FnOnce() -> u64) -> u64 {
@@ -250,6 +263,7 @@ impl Part {
             need,
             waiting,
             missed,
+            asked,
             ..
         } = self.demand;
         // Twice what it took since the last time, so that it does not run short before the next.
@@ -275,6 +289,7 @@ impl Part {
             holds: self.reserved.saturating_add(slice),
             wants: demand,
             need,
+            asks: need.max(asked),
             used,
             expects: match self.lease {
                 Lease::Safe(_) if self.known == 0 => self.usual,

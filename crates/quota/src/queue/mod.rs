@@ -74,6 +74,7 @@ pub(crate) struct Newcomer<'a> {
 pub(crate) struct Head {
     pub(crate) id: usize,
     pub(crate) tokens: u64,
+    pub(crate) gives_up: Option<Time>,
 }
 
 impl<T> Default for Queue<T> {
@@ -170,6 +171,7 @@ impl<T> Queue<T> {
             State::Waiting(standing) => Some(Head {
                 id,
                 tokens: standing.tokens,
+                gives_up: standing.gives_up,
             }),
             State::Done(_) => None,
         }

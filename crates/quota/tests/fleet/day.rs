@@ -75,6 +75,23 @@ async fn whom_the_day_has_no_room_for_is_told_when_it_will() {
     assert!(hours.contains(&again), "{again:?}");
 }
 
+/// Who waits already when the day is used up does not wait in vain.
+#[tokio::test(start_paused = true)]
+async fn who_waits_when_the_day_is_used_up_is_told_at_once() {
+    let mut world = day();
+    world.start(0, 0);
+    world.start(3, 1_500);
+    world.hours(1).await;
+    // It has not asked for an hour, and knows nothing of it.
+    let (target, demand, context) = (target(), Demand::new(1_500), Context::new());
+    let demand = demand.with_max_output_tokens(0);
+    let before = Instant::now();
+    let limiter = &world.processes[0].limiter;
+    let refused = limiter.reserve(&target, &demand, &context).await;
+    assert_eq!(refused.unwrap_err().limit, Limit::TokensPerDay);
+    assert!(before.elapsed() < Duration::from_secs(2));
+}
+
 #[tokio::test(start_paused = true)]
 async fn of_a_killed_process_no_more_than_a_slice_is_lost() {
     let mut world = day();

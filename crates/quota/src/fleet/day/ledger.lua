@@ -47,8 +47,8 @@ for i = 3, #ARGV do
   asked[#asked + 1] = tonumber(ARGV[i])
 end
 local sequence, lease, window, reserve, known, silence, waited = unpack(asked, 1, 7)
-local limit, spent, counted, flight, holds, wants, need, used = unpack(asked, 8, 15)
-local expects, version, throttled, held_for, over = unpack(asked, 16, 20)
+local limit, spent, counted, flight, holds, wants, need, asks = unpack(asked, 8, 15)
+local used, expects, version, throttled, held_for, over = unpack(asked, 16, 21)
 
 -- === what is known ===
 
@@ -202,7 +202,7 @@ local function award()
   if now < day.settles then
     slice = min(max(holds - flight, 0), left)
   end
-  local opens = opens_in(taken + before + max(slice, need, 1), whole)
+  local opens = opens_in(booked + max(asks, 1), whole)
   local remains = max(day.till - now, 0)
   if day.throttled > 0 then
     local probes = remains == 0 and need > 0 and slice >= need

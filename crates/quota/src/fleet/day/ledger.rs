@@ -181,7 +181,8 @@ impl DayLedger {
         if now < self.settles {
             slice = claim.holds.saturating_sub(claim.flight).min(left);
         }
-        let opens = self.opens(now, whole, taken + before + slice.max(claim.need).max(1));
+        // What is held mostly comes back within seconds.
+        let opens = self.opens(now, whole, booked + claim.asks.max(1));
         let held_for = self.hold.until.saturating_sub(now);
         if self.hold.throttled > 0 {
             // Until it is over nobody goes, and then one call at a time finds out.

@@ -29,6 +29,8 @@ pub(crate) struct DayClaim {
     pub(crate) wants: u64,
     /// What the call needs that goes next; zero where none waits.
     pub(crate) need: u64,
+    /// As much as its calls ask for one by one.
+    pub(crate) asks: u64,
     /// What it has used in the last day.
     pub(crate) used: u64,
     /// Where it has gone on with a safe share because nobody answered, how many may have done the same.
@@ -50,7 +52,7 @@ pub(crate) struct DayAward {
     pub(crate) holds: u64,
     /// What will be left for all when others have renewed their leases.
     pub(crate) left: u64,
-    /// In how long what it needs will have left the window; zero where there is room.
+    /// In how long as much as it asks for will have left the window; zero where there is room, but for what others hold.
     pub(crate) opens: u64,
     /// Which hold this is ...
     pub(crate) version: u64,
@@ -62,7 +64,7 @@ pub(crate) struct DayAward {
 
 impl DayClaim {
     /// In the order that the script reads them.
-    pub(super) fn numbers(&self) -> [u64; 13] {
+    pub(super) fn numbers(&self) -> [u64; 14] {
         [
             self.limit,
             self.spent,
@@ -71,6 +73,7 @@ impl DayClaim {
             self.holds,
             self.wants,
             self.need,
+            self.asks,
             self.used,
             self.expects,
             self.version,
@@ -92,6 +95,7 @@ impl DayClaim {
             holds: self.holds.min(MOST),
             wants: self.wants.min(MOST),
             need: self.need.min(MOST),
+            asks: self.asks.min(MOST),
             used: self.used.min(MOST),
             ..self
         }

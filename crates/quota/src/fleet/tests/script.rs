@@ -75,6 +75,7 @@ impl Draw {
             holds: self.amount(300),
             wants: self.amount(800),
             need: self.amount(1_200).saturating_sub(600),
+            asks: self.amount(900),
             used: self.0.random_range(0..2_000),
             expects: self.0.random_range(0..90_u64).saturating_sub(84),
             version: self.0.random_range(0..4),
