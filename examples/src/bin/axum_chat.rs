@@ -30,7 +30,7 @@ use tower::{Layer, ServiceExt, util::BoxCloneSyncService};
 use tower_bedrock::{
     BedrockService, BoxError, Context, ConverseEvents, Error, FaultKind, HasCompletion, HasFault,
     Invocation, Priority, StandardStack,
-    fallback::{Alternative, Chain, FallbackLayer},
+    fallback::{Alternative, Chain},
 };
 
 const CLAUDE: &str = "us.anthropic.claude-sonnet-4-20250514-v1:0";
@@ -46,17 +46,17 @@ struct App {
 #[tokio::main]
 async fn main() -> Result<()> {
     let simulator = Simulator::default();
-    // Every third call to Claude fails, so that the fallback can be seen at work.
+    // Two in five calls to Claude fail, so that the fallback can be seen at work.
     simulator.add_fault(FaultSpec {
-        probability: Some(0.33),
-        ..FaultSpec::new(FaultName::ThrottleTokensPerDay).for_model(CLAUDE)
+        probability: Some(0.4),
+        ..FaultSpec::new(FaultName::ModelTimeout).for_model(CLAUDE)
     })?;
     let leaf = simulated_bedrock(&simulator).await?;
 
     let chain = Chain::new(CLAUDE.parse()?).or(Alternative::model(NOVA.parse()?));
     let stack = StandardStack::new()
         .map_err(anyhow::Error::from_boxed)?
-        .with_fallback(FallbackLayer::new([chain])?);
+        .with_chains([chain])?;
     let app = App {
         bedrock: BoxCloneSyncService::new(stack.layer(leaf.clone())),
         leaf,
