@@ -29,17 +29,26 @@ pub async fn simulated_bedrock_as(
     simulator: &Simulator,
     settings: Builder,
 ) -> Result<BedrockService> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let url = format!("http://{}", listener.local_addr()?);
-    tokio::spawn(http::serve(listener, simulator.clone(), pending::<()>()));
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
-        .endpoint_url(url)
+        .endpoint_url(serve(simulator).await?)
         // The SDK insists on credentials; the simulator takes any.
         .credentials_provider(Credentials::new("any", "any", None, None, "example"))
         .build();
     Ok(settings.build_from_client(&Client::from_conf(config))?)
+}
+
+/// The URL of a simulator, which is served on a free port for as long as the program runs.
+///
+/// # Errors
+///
+/// Where no port can be had.
+pub async fn serve(simulator: &Simulator) -> Result<String> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(http::serve(listener, simulator.clone(), pending::<()>()));
+    Ok(url)
 }
 
 /// Where an example that serves is to listen: the first argument, or port 3000.

@@ -6,14 +6,20 @@
 //! ```
 
 use std::{
-    future::{Ready, ready},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
     task::{Context, Poll},
+    time::SystemTime,
 };
 
+use bedrock_sim::{FaultName, FaultSpec, Simulator};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, StatusCode, header::CONTENT_TYPE};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::{self, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::{Value, json};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_bedrock::{
     BoxError, Completion, Demand, ErrorResponse, Fault, FaultKind, HasCompletion, HasDemand,
@@ -21,7 +27,10 @@ use tower_bedrock::{
     breaker::CircuitBreakerLayer,
     quota::{LimitTable, QuotaLayer},
     retry::RetryLayer,
+    retry_after,
 };
+
+const MAX_OUTPUT_TOKENS: u64 = 200;
 
 /// Where is it going, and what may it cost?
 #[derive(Clone)]
@@ -43,7 +52,7 @@ impl HasTarget for Question {
 impl HasDemand for Question {
     fn demand(&self) -> Demand {
         // Four bytes are about a token. The quota learns how far that is off.
-        Demand::new(self.prompt.len() as u64 / 4).with_max_output_tokens(200)
+        Demand::new(self.prompt.len() as u64 / 4).with_max_output_tokens(MAX_OUTPUT_TOKENS)
     }
 }
 
@@ -63,15 +72,24 @@ impl HasCompletion for Reply {
 #[derive(Debug, thiserror::Error)]
 enum ClientError {
     #[error("Bedrock answered {status}")]
-    Http { status: u16, fault: Fault },
+    Http { status: StatusCode, fault: Fault },
+    #[error("no answer from Bedrock")]
+    Transport(#[source] BoxError),
     #[error("{0}")]
     Rejected(Box<dyn Rejection>),
+}
+
+impl ClientError {
+    fn transport(error: impl Into<BoxError>) -> Self {
+        Self::Transport(error.into())
+    }
 }
 
 impl HasFault for ClientError {
     fn fault(&self) -> Fault {
         match self {
             Self::Http { fault, .. } => *fault,
+            Self::Transport(_) => Fault::new(FaultKind::Transport),
             Self::Rejected(rejection) => {
                 Fault::find(&**rejection).unwrap_or(Fault::new(FaultKind::Unknown))
             }
@@ -86,52 +104,88 @@ impl<R: Rejection> From<R> for ClientError {
     }
 }
 
-/// The client. It stands in for one that speaks HTTP: the first answer is a throttle.
-#[derive(Clone, Default)]
+/// The client: Converse over HTTP. Amazon Bedrock itself would want it signed, too, and over TLS.
+#[derive(Clone)]
 struct Client {
-    calls: Arc<AtomicU32>,
+    http: legacy::Client<HttpConnector, Full<Bytes>>,
+    endpoint: String,
+}
+
+impl Client {
+    async fn converse(self, question: Question) -> Result<Reply, ClientError> {
+        let model = question.target.model().as_str().replace(':', "%3A");
+        let body = json!({
+            "messages": [{"role": "user", "content": [{"text": question.prompt}]}],
+            "inferenceConfig": {"maxTokens": MAX_OUTPUT_TOKENS},
+        });
+        let request = Request::post(format!("{}/model/{model}/converse", self.endpoint))
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::from(body.to_string()))
+            .map_err(ClientError::transport)?;
+
+        let response = self.http.request(request).await;
+        let (head, body) = response.map_err(ClientError::transport)?.into_parts();
+        let body = body.collect().await.map_err(ClientError::transport)?;
+        let body = serde_json::from_slice::<Value>(&body.to_bytes());
+        if !head.status.is_success() {
+            // A load balancer's errors are pages.
+            let body = body.unwrap_or_default();
+            let header = |name: &str| head.headers.get(name)?.to_str().ok();
+            // Core tells what it is: by exception, else by status; the message tells flavours apart.
+            let fault = ErrorResponse {
+                status: Some(head.status.as_u16()),
+                exception: header("x-amzn-errortype"),
+                message: body["message"].as_str().unwrap_or_default(),
+                retry_after: retry_after(header, SystemTime::now()),
+            }
+            .classify();
+            let status = head.status;
+            return Err(ClientError::Http { status, fault });
+        }
+        let body = body.map_err(ClientError::transport)?;
+        let tokens = |name| body["usage"][name].as_u64().unwrap_or_default();
+        let text = &body["output"]["message"]["content"][0]["text"];
+        Ok(Reply {
+            text: text.as_str().unwrap_or_default().to_owned(),
+            usage: TokenUsage {
+                input: tokens("inputTokens"),
+                output: tokens("outputTokens"),
+                cache_read: tokens("cacheReadInputTokens"),
+                cache_write: tokens("cacheWriteInputTokens"),
+            },
+        })
+    }
 }
 
 impl Service<Question> for Client {
     type Response = Reply;
     type Error = ClientError;
-    type Future = Ready<Result<Reply, ClientError>>;
+    type Future = BoxFuture<'static, Result<Reply, ClientError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ClientError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, question: Question) -> Self::Future {
-        if self.calls.fetch_add(1, Ordering::Relaxed) == 0 {
-            let status = 429;
-            // Core tells what it is: by exception, else by status; the message tells flavours apart.
-            let fault = ErrorResponse {
-                status: Some(status),
-                exception: Some("ThrottlingException"),
-                message: "Too many requests, please wait before trying again.",
-                retry_after: None,
-            }
-            .classify();
-            return ready(Err(ClientError::Http { status, fault }));
-        }
-        let usage = TokenUsage {
-            input: question.prompt.len() as u64 / 3,
-            output: 3,
-            ..TokenUsage::default()
-        };
-        let text = "Hello yourself.".to_owned();
-        ready(Ok(Reply { text, usage }))
+        Box::pin(self.clone().converse(question))
     }
 }
 
-#[tokio::main(flavor = "current_thread", start_paused = true)]
+#[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    let client = Client::default();
+    let simulator = Simulator::default();
+    // The first answer is a throttle.
+    simulator.add_fault(FaultSpec::once(FaultName::Overloaded))?;
+
+    let client = Client {
+        http: legacy::Client::builder(TokioExecutor::new()).build_http(),
+        endpoint: examples::serve(&simulator).await?,
+    };
     let bedrock = ServiceBuilder::new()
         .layer(RetryLayer::default())
         .layer(CircuitBreakerLayer::builder().build()?)
         .layer(QuotaLayer::with_limits(LimitTable::new())?)
-        .service(client.clone());
+        .service(client);
 
     let question = Question {
         target: Target::parse("us-east-1", "us.amazon.nova-lite-v1:0")?,
@@ -139,7 +193,7 @@ async fn main() -> Result<(), BoxError> {
     };
     let reply = bedrock.oneshot(question).await?;
 
-    let calls = client.calls.load(Ordering::Relaxed);
+    let calls = simulator.ledger().entries.len();
     let TokenUsage { input, output, .. } = reply.usage;
     println!(
         "{:?} after {calls} calls, {input} tokens in, {output} out",

@@ -10,8 +10,9 @@
 
 use std::task::{Context, Poll};
 
+use bedrock_sim::{Input, Prompt, Simulator};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
-use tower_bedrock::{Answer, BoxError, HasDemand, Invocation, Target};
+use tower_bedrock::{BoxError, HasDemand, Target};
 
 /// Bounds every call's output.
 #[derive(Clone, Copy, Debug)]
@@ -58,26 +59,30 @@ where
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<(), BoxError> {
+    let simulator = Simulator::default();
     let bedrock = ServiceBuilder::new()
         .layer(OutputBoundLayer {
             max_output_tokens: 500,
         })
-        .service_fn(|call: Invocation<&'static str>| async move {
-            Ok::<_, BoxError>(Answer::new(call.demand().max_output_tokens()))
-        });
+        .service(simulator.service());
+
+    // It would be 2,000 tokens long, and nobody has set a bound.
+    let prompt = Prompt::new(Input::of_tokens(20)).with_output_tokens(2_000);
     let target = Target::parse("us-east-1", "us.amazon.nova-lite-v1:0")?;
-    let answer = bedrock
-        .oneshot(Invocation::new(target, "Say hello."))
-        .await?;
-    println!("the call went out with a bound of {:?}", answer.output());
+    let answer = bedrock.oneshot(prompt.to(target)).await?;
+    println!(
+        "{} tokens of answer, {} reserved of the quota",
+        answer.output().tokens(),
+        simulator.ledger().entries[0].reserved,
+    );
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use tower_bedrock::{Demand, Fault, FaultKind, HasFault};
+    use tower_bedrock::{Answer, Demand, Fault, FaultKind, HasFault, Invocation};
     use tower_test::mock;
 
     use super::*;
