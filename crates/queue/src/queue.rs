@@ -25,7 +25,7 @@ pub trait Queue {
     /// receives it. Waits while there is none, as long as it likes, and may then answer with none.
     ///
     /// Whoever waits may drop the future. A message that it had already leased comes back when its lease runs
-    /// out.
+    /// out, if not before.
     fn receive(
         &self,
         max: usize,

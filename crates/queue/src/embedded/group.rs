@@ -64,6 +64,20 @@ impl Shared {
         F: FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send + 'static,
         T: Send + 'static,
     {
+        self.begin(write)
+            .await
+            .unwrap_or(Err(EmbeddedError::Stopped))
+    }
+
+    /// The same, begun at once, whether or not anybody waits for it.
+    pub(super) fn begin<F, T>(
+        self: &Arc<Self>,
+        write: F,
+    ) -> oneshot::Receiver<Result<T, EmbeddedError>>
+    where
+        F: FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send + 'static,
+        T: Send + 'static,
+    {
         let (told, answer) = oneshot::channel();
         let first = {
             let mut state = self.pending.0.lock();
@@ -81,7 +95,7 @@ impl Shared {
             };
             spawn_blocking(|| committer.commit_all());
         }
-        answer.await.unwrap_or(Err(EmbeddedError::Stopped))
+        answer
     }
 
     fn commit(

@@ -2,6 +2,7 @@ mod file;
 mod group;
 mod queue;
 mod tables;
+mod taking;
 #[cfg(test)]
 mod tests;
 
@@ -10,16 +11,12 @@ use std::{fmt, path::Path, sync::Arc};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use redb::{Database, ReadTransaction, ReadableDatabase};
-use tokio::{
-    sync::Notify,
-    task::spawn_blocking,
-    time::{Duration, Instant},
-};
+use tokio::{sync::Notify, task::spawn_blocking};
 
 use self::{file::File, group::Pending, tables::Tables};
 use crate::{
-    Delivery, Message,
-    line::{Id, LeaseLost, Line, LocalReceipt},
+    Message,
+    line::{Id, LeaseLost, Line},
     wait::until_so,
 };
 
@@ -49,7 +46,8 @@ use crate::{
 /// messages cost little more than one's.
 ///
 /// Leases and delays are in memory: the file is one process's at a time, so when it is opened nobody holds
-/// anything, and all that is left may be received at once. Attempts of a process that died count.
+/// anything, and all that is left may be received at once. Attempts of a process that died count. A receipt that is
+/// dropped before it is answered was none: what it had leased goes back.
 ///
 /// A key that is in the queue, or whose result is kept, is not added again. Results stay until they are
 /// [removed](Self::remove_result).
@@ -275,54 +273,6 @@ impl Shared {
         let id = state.end;
         state.end += 1;
         id
-    }
-
-    /// Leases and counts in one. `leased` says what was leased, also where it could not be counted.
-    fn take(
-        &self,
-        tables: &mut Tables<'_>,
-        max: usize,
-        visibility: Duration,
-        leased: &mut Vec<LocalReceipt>,
-    ) -> Result<Vec<Delivery<LocalReceipt>>, redb::Error> {
-        let mut deliveries = Vec::new();
-        while deliveries.len() < max {
-            let taken = {
-                let state = &mut *self.state.lock();
-                let next = |at| tables.next(at);
-                let taken = state.line.take(Instant::now(), visibility, next)?;
-                if taken.is_none() {
-                    // Places may be empty.
-                    state.line.skip_to(state.end);
-                }
-                taken
-            };
-            let Some(receipt) = taken else { break };
-            leased.push(receipt);
-            match tables.attempt(receipt.id)? {
-                Some((message, attempts)) => deliveries.push(Delivery {
-                    message,
-                    receipt,
-                    attempts,
-                }),
-                // Settled by one whose lease had run out.
-                None => drop(self.state.lock().line.end(receipt)),
-            }
-        }
-        Ok(deliveries)
-    }
-
-    /// A message whose attempt is not on disk is nobody's.
-    fn release(&self, leased: &[LocalReceipt]) {
-        let mut state = self.state.lock();
-        for receipt in leased {
-            // Somebody else's by now.
-            let _ = state
-                .line
-                .give_back(*receipt, Instant::now(), Duration::ZERO);
-        }
-        drop(state);
-        self.changed.notify_waiters();
     }
 }
 

@@ -1,12 +1,9 @@
 //! What a [`Worker`](crate::Worker) asks of it.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio::time::{Duration, Instant};
 
-use super::{EmbeddedError, EmbeddedQueue, tables};
+use super::{EmbeddedError, EmbeddedQueue, tables, taking::Taking};
 use crate::{DeadLetter, Delivery, Message, Queue, Results, line::LocalReceipt, wait::until};
 
 impl Queue for EmbeddedQueue {
@@ -26,20 +23,9 @@ impl Queue for EmbeddedQueue {
                 (ready, state.line.next_change())
             };
             if ready {
-                let leased = Arc::new(Mutex::new(Vec::new()));
-                let write = {
-                    let (shared, leased) = (Arc::clone(&self.shared), Arc::clone(&leased));
-                    self.shared.write(move |tables| {
-                        shared.take(tables, max.max(1), visibility, &mut leased.lock())
-                    })
-                };
-                match write.await {
-                    Ok(deliveries) if deliveries.is_empty() => {}
-                    Ok(deliveries) => return Ok(deliveries),
-                    Err(error) => {
-                        self.shared.release(&leased.lock());
-                        return Err(error);
-                    }
+                let taken = Taking::new(&self.shared).take(max, visibility).await?;
+                if !taken.is_empty() {
+                    return Ok(taken);
                 }
             } else {
                 until(next_change, changed).await;

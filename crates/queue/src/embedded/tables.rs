@@ -98,6 +98,12 @@ impl<'t> Tables<'t> {
         Ok(Some((message, attempts)))
     }
 
+    /// How many attempts there have been; none where there is no message.
+    pub(super) fn attempts(&self, id: Id) -> Result<u32, redb::Error> {
+        let head = self.heads.get(id)?;
+        Ok(head.map_or(0, |head| head.value().2))
+    }
+
     /// Takes an attempt back.
     pub(super) fn uncount(&mut self, id: Id) -> Result<(), redb::Error> {
         if let Some((message, attempts)) = self.message(id)? {

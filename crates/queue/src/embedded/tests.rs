@@ -6,12 +6,16 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    thread,
 };
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use redb::{Database, StorageBackend};
-use tokio::time::Duration;
+use tokio::{
+    sync::Notify,
+    time::{Duration, Instant},
+};
 
 use super::{EmbeddedError, EmbeddedQueue, file::File};
 use crate::{Message, Queue as _, Results as _};
@@ -20,6 +24,9 @@ use crate::{Message, Queue as _, Results as _};
 struct Disk {
     bytes: Arc<Mutex<Vec<u8>>>,
     is_full: Arc<AtomicBool>,
+    is_stuck: Arc<AtomicBool>,
+    /// That somebody waits for it meanwhile.
+    stuck: Arc<Notify>,
 }
 
 impl Disk {
@@ -55,6 +62,10 @@ impl StorageBackend for Disk {
     }
 
     fn sync_data(&self) -> Result<(), Error> {
+        while self.is_stuck.load(Relaxed) {
+            self.stuck.notify_one();
+            thread::yield_now();
+        }
         self.room()
     }
 
@@ -102,4 +113,25 @@ async fn a_full_disk_refuses_what_it_has_no_room_for_until_it_has() {
     let queue = disk.queue();
     assert_eq!(queue.len(), 2);
     assert_eq!(queue.result("a").await.unwrap().unwrap(), "A");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receipt_that_is_dropped_over_a_slow_disk_was_no_attempt() {
+    let disk = Disk::default();
+    let queue = disk.queue();
+    let minute = Duration::from_secs(60);
+    assert!(queue.send(Message::new("a", "work")).await.unwrap());
+    for _ in 0..3 {
+        disk.is_stuck.store(true, Relaxed);
+        tokio::select! {
+            biased;
+            received = queue.receive(1, minute) => panic!("{received:?}"),
+            () = disk.stuck.notified() => {}
+        }
+        disk.is_stuck.store(false, Relaxed);
+    }
+    let began = Instant::now();
+    let received = queue.receive(1, minute).await.unwrap();
+    assert_eq!(received[0].attempts, 1);
+    assert_eq!(began.elapsed(), Duration::ZERO, "it waited for the lease");
 }
