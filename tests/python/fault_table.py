@@ -77,6 +77,9 @@ WHOLE_ANSWER = [
     Row("html_503", MAX_ATTEMPTS, 503, "ServiceUnavailableException"),
 ]
 
+# What comes late comes all the same, where the time limit of an attempt has room for it.
+SLOW = ["`slow`", "answered, late", "1", "200", "", ""]
+
 # Inside the HTTP 200, before any content: as good as the call's own error.
 FIRST_EVENT = [
     *ANYWHERE,
@@ -116,7 +119,8 @@ Written by `python3 tests/python/fault_table.py > docs/faults.md`.
 ## In place of the answer
 
 {generating}.
-With a `[[fallback]]` another model answers all of these, which `x-tower-bedrock-degraded` says.
+With a `[[fallback]]` another model answers all of these that are errors, which `x-tower-bedrock-degraded` says. Tokens a day are
+the exception where there is a `[[quota]]`: they are the Region's, so that only a model of another Region answers.
 
 {whole_answer}
 
@@ -147,13 +151,13 @@ def page():
         max_attempts=MAX_ATTEMPTS,
         generating=", ".join(f"`{operation}`" for operation in GENERATING),
         streaming=", ".join(f"`{operation}`" for operation in STREAMING),
-        whole_answer=rows(WHOLE_ANSWER),
+        whole_answer=rows(WHOLE_ANSWER, SLOW),
         first_event=rows(FIRST_EVENT),
         after_deltas=broken(AFTER_DELTAS),
     )
 
 
-def rows(table):
+def rows(table, *others):
     lines = [
         ["fault", "strikes once", "lasts: attempts", "status", "exception", "`Retry-After`"],
         ["---"] * 6,
@@ -163,7 +167,7 @@ def rows(table):
         lines.append(
             [f"`{row.kind}`", once, str(row.attempts), str(row.status), f"`{row.code}`", row.retry_after or ""]
         )
-    return markdown(lines)
+    return markdown([*lines, *others])
 
 
 def broken(table):
@@ -180,7 +184,7 @@ def ending(code):
 
 
 def markdown(lines):
-    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
+    return "\n".join("|".join(["", *(f" {cell} " if cell else " " for cell in cells), ""]) for cells in lines)
 
 
 if __name__ == "__main__":
