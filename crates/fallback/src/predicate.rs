@@ -4,7 +4,8 @@ use tower_bedrock_core::{Fault, FaultKind};
 ///
 /// | falls through | why |
 /// |---|---|
-/// | throttles that outlasted their retries, tokens a day | another model, Region or route has a quota of its own |
+/// | throttles that outlasted their retries | another model, Region or route has a quota of its own |
+/// | tokens a day | another Region has a quota of its own: since September 2026 a day's is account- and Region-wide |
 /// | overload, not ready, too many connections, 5xx | the trouble is the model's or the Region's |
 /// | model timeouts and errors, transport errors, timeouts | the same |
 /// | an open breaker, an exhausted quota, no headroom, a hop's deadline | known beforehand: falling before failing |

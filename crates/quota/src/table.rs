@@ -61,8 +61,8 @@ impl LimitTable {
     }
 
     /// Adds the tokens a day of the Regions that match a glob (`*` any run of characters, `?` any one), and
-    /// no earlier one. All models in a Region share them. The window slides; see
-    /// [`with_tokens_per_day_in`](Self::with_tokens_per_day_in).
+    /// no earlier one. All models in a Region share them: since September 2026 Bedrock counts tokens a day account-
+    /// and Region-wide. The window slides; see [`with_tokens_per_day_in`](Self::with_tokens_per_day_in).
     #[must_use]
     pub fn with_tokens_per_day(self, region: &str, tokens: u64) -> Self {
         self.with_tokens_per_day_in(Window::Sliding, region, tokens)

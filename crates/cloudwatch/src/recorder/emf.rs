@@ -31,7 +31,8 @@ use super::{Batch, Datum, Sink, SinkError};
 /// # }
 /// ```
 ///
-/// A write blocks the task, as printing does.
+/// A write blocks the task, as printing does. A batch whose write failed is written again, whole: its lines come at
+/// least once, and where the writer had taken a part, one of them is torn.
 ///
 /// Source: AWS, *Embedded metric format specification*: 100 metrics a directive, 100 values a metric, 30
 /// dimensions a set, 1 MB an event, as of November 2026.
@@ -97,7 +98,7 @@ impl<W> EmfSink<W> {
 
 impl<W: Write + Send> Sink for EmfSink<W> {
     async fn put(&mut self, batch: &Batch) -> Result<(), SinkError> {
-        // All or nothing, so that a batch that is sent again was not written in part.
+        // In one write, of which most writers take all or nothing.
         let mut lines = Vec::new();
         for event in events(batch, self.histograms) {
             lines.extend(event.into_line());

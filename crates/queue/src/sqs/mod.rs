@@ -34,6 +34,9 @@ use crate::{DeadLetter, Delivery, Message, Queue};
 /// # }
 /// ```
 ///
+/// Without a store of [results](crate::WorkerBuilder::results), which SQS is not, a message that is delivered again is
+/// called for again, and paid for: SQS does so where its process died, and a standard queue now and then on its own.
+///
 /// - The **key** travels as the attribute `IdempotencyKey`. A message sent by others has the key of that attribute,
 ///   else its deduplication id, else its message id.
 /// - What is **set aside** is sent to the dead-letter queue with its attributes (SQS takes ten: the first seven by
@@ -45,7 +48,7 @@ use crate::{DeadLetter, Delivery, Message, Queue};
 ///   given back holds up its group, and no other. For that each receipt is of one message: SQS hands out nothing of
 ///   a group while one of it is leased, and as much of it as it can in one receipt. The key is the deduplication id;
 ///   a message without a group is a group of its own.
-/// - A lease can be renewed for at most 12 hours in all. Results are for another store: SQS has no place for them.
+/// - A lease can be renewed for at most 12 hours in all.
 ///
 /// # Attempts
 ///

@@ -75,6 +75,8 @@ impl<Q, S, C, R, H> WorkerBuilder<Q, S, C, R, H> {
     /// use 40% of a quota and come at random, a quarter is enough for them not to notice the batch at all. Zero
     /// uses all there is: for a quota that nobody else needs at the moment.
     ///
+    /// Requests a minute are not left: where they are the limit that binds, batch work may fill their window.
+    ///
     /// Where a limit has no room for a call and this, half of it is left, or a quarter, and so on, and a warning is logged.
     #[must_use]
     pub const fn leave_share(mut self, share: f64) -> Self {
