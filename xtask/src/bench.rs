@@ -75,7 +75,10 @@ fn gateway() -> Result<()> {
     let machine = machine::described("cargo xtask bench gateway")?;
     publish(
         "gateway",
-        &format!("# The gateway beside a bare proxy\n\n{GOAL}\n{tables}\n{machine}\n"),
+        &format!(
+            "# The gateway beside a bare proxy\n\n{GOAL}\n{}\n{machine}\n",
+            tables.trim_start()
+        ),
     )
 }
 

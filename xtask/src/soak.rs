@@ -19,10 +19,10 @@ const INTRODUCTION: &str = "\
 
 The gateway before two simulated models, the second as the fallback of the first, each asked for more than its quota by 64
 clients, a seventh of which vanish in the middle of a call. They come back within a tenth of a second whatever the answer
-was, so that most of their calls are turned away by an open circuit or a full quota and never sent. A fifth of all calls meet a fault, of any kind, before the answer or in
-its stream; and for a tenth of the time every twenty-fifth is throttled as if others had used up the quota. Then the load
-ends, and what is left behind is looked for: in the gateway's own `/metrics`, in its runtime's count of tasks, in the process's open files, and
-in the simulator's ledger.
+was, so that most of their calls are turned away by an open circuit or a full quota and never sent. One call in eight meets a
+fault, of any kind but a day's quota, before the answer or in its stream; and for a tenth of the time every twenty-fifth is
+throttled as if others had used up the quota. Then the load ends, and what is left behind is looked for: in the gateway's own
+`/metrics`, in its runtime's count of tasks, in the process's open files, and in the simulator's ledger.
 
 ```text
 ";

@@ -112,6 +112,14 @@ and when Bedrock has answered. Every lock is two atomic steps and so is every sh
 lasts; on a virtual machine each takes five to ten nanoseconds. A reserve and settle has eight of them; a stack has some thirty,
 most of them because Tower has a layer clone the service inside for each call. A stack's future is more than a kilobyte, and is
 moved more than once before it stays. The two threads on one key wait for the memory that the other has written.
+
+No cost is to grow faster than log n. Instructions do not: from one key to 10,000 those of a reserve and settle grow by a quarter,
+and from one call that waits to 100,000 those of taking over from a call by a third. Times grow little with the calls that wait,
+but six-fold from one key to 10,000: missed.
+
+Two threads make fewer calls through the stack than one does: what a call takes in each of them is more than what two take in a
+single thread, on a target each, too, while a quota's two keys are hardly in each other's way. In those rows each call begins with
+a clone of the one stack, which a single thread's row does without.
 ";
 
 /// Whether a case is as quick as it is to be.
