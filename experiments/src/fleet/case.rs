@@ -53,7 +53,13 @@ pub(super) enum Event {
 }
 
 impl Event {
-    pub(super) const ALL: [Self; 4] = [Self::Killed, Self::Cut, Self::Down, Self::Flushed];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Nothing,
+        Self::Killed,
+        Self::Cut,
+        Self::Down,
+        Self::Flushed,
+    ];
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -203,6 +203,12 @@ fn findings(measured: &Measured) -> String {
   {alone} of it, and pay {alone_throttles} 429s an answer for that.
 - **A fleet asks the store about once for a hundred calls of each process.** The fewer calls a process makes, the dearer
   that is: a lease is renewed every 20 s at the least. The worker's interval, not the calls, is what the store sees.
+- **A store or a link that fails costs nothing where all have the same to do**: the minutes are those in which nothing
+  happens (they sink and rise as calls that came together leave the window together), because each goes on with the
+  share it has, or with its safe share, which is as much. Who needs more than that waits for the store. **A process
+  that is killed costs its share for two minutes**, until its lease has run out and a window has passed: what it may
+  have used up to its end counts as used. So that goal, to lose nothing, is met by the links and the store and missed by a
+  kill: to give its share away sooner would go beyond the limit if it were only slow.
 - **Where a fixed part wins: it needs no store**, nothing happens to it when one fails, and where all processes always
   have as much to do it uses as much.
 - **What is not shown here: calls that cost more than they reserve.** Where an output token counts five times and
