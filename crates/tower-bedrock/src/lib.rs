@@ -10,29 +10,33 @@
 //! use tower::{Layer, ServiceExt};
 //! use tower_bedrock::{BedrockService, StandardStack, fallback::{Alternative, Chain}};
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-//! let input = ConverseInput::builder()
-//!     .model_id("us.anthropic.claude-sonnet-4-20250514-v1:0")
-//!     .messages(
-//!         Message::builder()
-//!             .role(ConversationRole::User)
-//!             .content(ContentBlock::Text("Say hello.".to_owned()))
-//!             .build()?,
-//!     )
-//!     // Bedrock counts an unset bound as the model's own maximum, against your quota.
-//!     .inference_config(InferenceConfiguration::builder().max_tokens(100).build())
-//!     .build()?;
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//!     let input = ConverseInput::builder()
+//!         .model_id("us.anthropic.claude-sonnet-4-20250514-v1:0")
+//!         .messages(
+//!             Message::builder()
+//!                 .role(ConversationRole::User)
+//!                 .content(ContentBlock::Text("Say hello.".to_owned()))
+//!                 .build()?,
+//!         )
+//!         // Bedrock counts an unset bound as the model's own maximum, against your quota.
+//!         .inference_config(InferenceConfiguration::builder().max_tokens(100).build())
+//!         .build()?;
 //!
-//! // Credentials, Region and endpoint as every AWS program finds them.
-//! let leaf = BedrockService::new(&aws_config::load_from_env().await)?;
-//! let chain = Chain::new("us.anthropic.claude-sonnet-4-20250514-v1:0".parse()?)
-//!     .or(Alternative::model("us.amazon.nova-pro-v1:0".parse()?));
-//! let bedrock = StandardStack::new()?.with_chains([chain])?.layer(leaf.clone());
-//! let answer = bedrock.oneshot(leaf.invocation(input)?).await?;
-//! println!("{:?} tokens", answer.usage());
-//! # Ok(())
-//! # }
+//!     // Credentials, Region and endpoint as every AWS program finds them.
+//!     let leaf = BedrockService::new(&aws_config::load_from_env().await)?;
+//!     let chain = Chain::new("us.anthropic.claude-sonnet-4-20250514-v1:0".parse()?)
+//!         .or(Alternative::model("us.amazon.nova-pro-v1:0".parse()?));
+//!     let bedrock = StandardStack::new()?.with_chains([chain])?.layer(leaf.clone());
+//!     let answer = bedrock.oneshot(leaf.invocation(input)?).await?;
+//!     println!("{:?} tokens", answer.usage());
+//!     Ok(())
+//! }
 //! ```
+//!
+//! Beside this crate that takes `aws-sdk-bedrockruntime`, `aws-config` with its feature `behavior-version-latest`, `tower`
+//! with `util`, and `tokio` with `macros` and `rt-multi-thread`.
 //!
 //! A call travels as an [`Invocation`]: its input in an envelope that says where it goes ([`Target`]), what it
 //! may cost ([`Demand`]) and under which circumstances ([`Context`]). Layers read and change the envelope, so
@@ -85,7 +89,8 @@
 //! Layers ask for core's traits and for nothing of AWS's: any `tower::Service` will do whose request is an
 //! [`Invocation`] of your own input (or answers [`HasTarget`] and [`HasDemand`] itself), whose response is an
 //! [`Answer`] (or answers [`HasCompletion`]), and whose error is `tower::BoxError` with a [`Fault`] among its
-//! sources (or answers [`HasFault`] and takes every [`Rejection`]).
+//! sources (or answers [`HasFault`] and takes every [`Rejection`]). Request and service have to be `Clone`, both:
+//! retry and fallback call again with the same request.
 //!
 #![cfg_attr(feature = "stack", doc = "```")]
 #![cfg_attr(not(feature = "stack"), doc = "```ignore")]
