@@ -235,7 +235,7 @@ impl DayState {
             throttled: hold.map_or(0, |hold| u64::from(hold.in_a_row) + 1),
             held_for: hold.map_or(0, |hold| hold.until.since(now).div_ceil(MILLISECOND)),
             over: u64::from(*untold == Untold::Over),
-            ..part.claim(used, self.hold.is_some())
+            ..part.claim(used)
         });
         Some(sent)
     }

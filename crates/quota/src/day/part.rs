@@ -254,8 +254,8 @@ impl Part {
 
     /// Says what it has used and what it may still use, and keeps to that until it is answered.
     ///
-    /// While calls are held, one that was turned away counts as one that waits: somebody has to find out.
-    pub(crate) fn claim(&mut self, used: u64, held: bool) -> DayClaim {
+    /// Where none waits, one that was turned away counts as one that does: when it comes back, there is to be room.
+    pub(crate) fn claim(&mut self, used: u64) -> DayClaim {
         let Demand {
             before,
             peak,
@@ -274,7 +274,7 @@ impl Part {
         self.demand.before = self.in_use();
         self.demand.peak = self.in_use();
         self.demand.missed = 0;
-        let need = if held && waiting == 0 { missed } else { need };
+        let need = if waiting == 0 { missed } else { need };
         let mut slice = self.slice(|| used);
         if let Lease::Until(_) = self.lease {
             // What it has no use for it gives back.

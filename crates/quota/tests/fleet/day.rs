@@ -202,6 +202,40 @@ async fn a_large_call_has_its_turn() {
     world.check();
 }
 
+/// So does one that does not wait but comes back when it was told to, where what is left is many times what it needs, and
+/// too little for each member to have as much of it.
+#[tokio::test(start_paused = true)]
+async fn a_large_call_that_may_not_wait_has_its_turn_as_well() {
+    let table = table(limits(100 * LIMIT)).with_tokens_per_day("*", DAILY);
+    let mut world = World::with_table(DAILY, DAY, table);
+    for _ in 0..16 {
+        world.start(0, 0);
+    }
+    for process in &world.processes {
+        call(&process.limiter, 100, 0, &world.service)
+            .await
+            .unwrap();
+    }
+    let limiter = &world.processes[0].limiter;
+    let demand = Demand::new(DAILY / 20).with_max_output_tokens(0);
+    let (target, context) = (target(), Context::new());
+    let mut tries = 0;
+    let reserved = loop {
+        tries += 1;
+        assert!(tries < 5, "turned away {tries} times");
+        match limiter.try_reserve(&target, &demand, &context) {
+            Ok(reserved) => break reserved,
+            Err(refused) => {
+                assert_eq!(refused.limit, Limit::TokensPerDay);
+                let again = refused.retry_after().unwrap();
+                assert!(again <= Duration::from_secs(2), "{again:?}");
+                sleep(again).await;
+            }
+        }
+    };
+    reserved.refund();
+}
+
 /// One throttle for tokens a day holds the calls of all, and one call finds out for all that it is over.
 #[tokio::test(start_paused = true)]
 async fn what_a_throttle_for_the_day_teaches_is_shared() {

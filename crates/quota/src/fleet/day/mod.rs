@@ -27,7 +27,7 @@ pub(crate) struct DayClaim {
     pub(crate) holds: u64,
     /// What it would have use for beyond what is in flight.
     pub(crate) wants: u64,
-    /// What the call needs that goes next; zero where none waits.
+    /// What the call needs that goes next, or that may come back; zero where there is none.
     pub(crate) need: u64,
     /// As much as its calls ask for one by one.
     pub(crate) asks: u64,

@@ -118,7 +118,11 @@ impl World {
         }
         let tokens = self.random.random_range(1..=6);
         if process.part.room(|| used) < tokens {
-            process.part.wait(tokens);
+            if self.random.random_bool(0.5) {
+                process.part.wait(tokens);
+            } else {
+                process.part.missed(tokens);
+            }
             return;
         }
         process.part.reserve(tokens, Time::from_nanos(self.now));
@@ -154,7 +158,7 @@ impl World {
             waited: 0,
             class: 1,
             claims: Default::default(),
-            day: Some(process.part.claim(used, false)),
+            day: Some(process.part.claim(used)),
         }
     }
 
