@@ -239,7 +239,8 @@ impl DayState {
             .min(LONGEST_HOLD);
         self.hold = Some(Hold {
             since: now,
-            until: now.plus(retry_after.unwrap_or(usual).min(DAY)),
+            // No hint is a promise: a proxy's may be far too long, and nobody would find out before.
+            until: now.plus(retry_after.unwrap_or(usual).min(LONGEST_HOLD)),
             in_a_row,
         });
         self.place.held();

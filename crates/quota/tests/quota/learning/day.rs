@@ -35,6 +35,22 @@ async fn a_throttle_for_the_day_holds_the_region_for_a_while() {
     assert_eq!(refused.retry_after(), Some(Duration::from_secs(7)));
 }
 
+/// A hint that is far too long is no outage of a day: after an hour one call finds out.
+#[tokio::test(start_paused = true)]
+async fn no_hint_holds_the_region_for_longer_than_the_longest_hold() {
+    let limiter = declared();
+    let hint = Duration::from_secs(24 * 3_600);
+    let fault = Fault::new(FaultKind::ThrottledTokensPerDay).with_retry_after(hint);
+    send(&limiter).fail(&fault);
+    let demand = Demand::new(1).with_max_output_tokens(1);
+    let hour = Duration::from_secs(3_600);
+    let wait = || limiter.time_to_serve(&target(), &demand, &Context::new());
+    assert_eq!(wait(), hour);
+    advance(hour).await;
+    send(&limiter).complete(&Completion::complete(Some(TokenUsage::default())));
+    assert_eq!(wait(), Duration::ZERO);
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_a_throttle_for_the_day_one_call_at_a_time_finds_out() {
     let limiter = declared();
