@@ -1,4 +1,9 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+    thread,
+};
 
 use tokio::time::Duration;
 use tower_bedrock_core::{Completion, Demand, Fault, FaultKind};
@@ -150,7 +155,16 @@ impl Held {
         // A guard may be dropped where the runtime's clock is out of reach; the key's last moment will do.
         let clock = read_clock.then(|| key.clock());
         key.end(grant, waited.as_ref(), ending, clock.as_ref());
-        key.tell(|observe, name| {
+        if thread::panicking() {
+            // It may be the observer that panics, and once more while the first panic unwinds would end the process.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| self.tell(ending)));
+        } else {
+            self.tell(ending);
+        }
+    }
+
+    fn tell(&self, ending: Ending) {
+        self.key.tell(|observe, name| {
             if let Ending::Throttled(_) = ending {
                 observe.throttled(name);
             }
@@ -159,7 +173,7 @@ impl Held {
                 Ending::Kept => None,
                 Ending::Refunded | Ending::Throttled(_) => Some(0),
             };
-            observe.settled(name, grant.tokens, cost);
+            observe.settled(name, self.grant.tokens, cost);
         });
     }
 }

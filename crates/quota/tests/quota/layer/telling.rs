@@ -81,6 +81,56 @@ async fn an_observer_that_panics_leaks_nothing() {
     assert_eq!(limiter.snapshots()[0].calls_in_flight, 0);
 }
 
+/// Nor does it end the process where it panics once more, of a call that is given back while the first panic unwinds.
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_twice_ends_no_more_than_the_call() {
+    struct Panics(Arc<Mutex<()>>);
+    impl Observe for Panics {
+        fn admitted(&self, _: &QuotaKey, _: Duration) {
+            let _held = self.0.lock().unwrap();
+            panic!("as told");
+        }
+        fn settled(&self, _: &QuotaKey, _: u64, _: Option<u64>) {
+            drop(self.0.lock().unwrap());
+        }
+    }
+    let limits = Limits::new().with_tokens_per_minute(100_000);
+    let table = LimitTable::new().with(QuotaPattern::any(), limits);
+    let observer = Panics(Arc::default());
+    let limiter = builder(table).observe(observer).build().unwrap();
+    let asking = limiter.clone();
+    let panicked = tokio::spawn(async move {
+        let (target, demand, context) = (target(), Demand::new(1), Context::new());
+        drop(asking.reserve(&target, &demand, &context).await);
+    });
+    assert!(panicked.await.unwrap_err().is_panic());
+    assert_eq!(used(&limiter), 0);
+    assert_eq!(limiter.snapshots()[0].calls_in_flight, 0);
+}
+
+/// Who is told of what calls cost is told, too, of those whose own caller panics.
+#[tokio::test(start_paused = true)]
+async fn an_observer_is_told_of_a_call_whose_caller_panics() {
+    struct Count(Arc<Mutex<Vec<u64>>>);
+    impl Observe for Count {
+        fn settled(&self, _: &QuotaKey, reserved: u64, _: Option<u64>) {
+            self.0.lock().unwrap().push(reserved);
+        }
+    }
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let limits = Limits::new().with_tokens_per_minute(100_000);
+    let table = LimitTable::new().with(QuotaPattern::any(), limits);
+    let limiter = builder(table).observe(Count(Arc::clone(&told)));
+    let limiter = limiter.build().unwrap();
+    let panicked = tokio::spawn(async move {
+        let demand = Demand::new(1).with_max_output_tokens(1);
+        let _held = limiter.try_reserve(&target(), &demand, &Context::new());
+        panic!("by itself");
+    });
+    assert!(panicked.await.unwrap_err().is_panic());
+    assert_eq!(*told.lock().unwrap(), [2]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn large_prompts_are_counted_before_they_are_admitted() {
     #[derive(Clone)]
