@@ -35,7 +35,7 @@ pub(crate) struct Config {
 #[must_use]
 pub struct LimiterBuilder {
     table: LimitTable,
-    config: Config,
+    pub(crate) config: Config,
 }
 
 /// A setting out of its range.

@@ -5,6 +5,8 @@ mod fleet;
 mod fleet;
 #[cfg(feature = "redis")]
 mod part;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{
     Weak,
@@ -87,9 +89,13 @@ impl Day {
 
     /// The state, locked, where there is anything to ask of it.
     pub(crate) fn lock(&self) -> Option<MutexGuard<'_, DayState>> {
-        self.active
-            .load(Ordering::Acquire)
-            .then(|| self.state.lock())
+        if !self.active.load(Ordering::Acquire) {
+            return None;
+        }
+        let state = self.state.lock();
+        // The limit may have gone while the lock was waited for. What is counted from here on would be counted for good:
+        // the call's end finds nothing to tell.
+        self.active.load(Ordering::Relaxed).then_some(state)
     }
 
     pub(crate) fn declare(&self, declared: Option<(u64, Window)>, now: Time) {
