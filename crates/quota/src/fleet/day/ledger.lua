@@ -186,10 +186,13 @@ local function award()
       if m.limit > 0 and (whole == 0 or m.limit < whole) then
         whole = m.limit
       end
-      local earlier = m.since < own.since or (m.since == own.since and m.id < id)
-      if m.id ~= id and m.need > 0 and (need == 0 or earlier) then
-        before = before + m.need
-      end
+    end
+  end
+  for _, m in pairs(members) do
+    local earlier = m.since < own.since or (m.since == own.since and m.id < id)
+    local needs = m.id ~= id and now < m.expires and m.need > 0 and m.need <= whole
+    if needs and (need == 0 or earlier) then
+      before = before + m.need
     end
   end
   local taken = booked + held + flight

@@ -163,10 +163,10 @@ impl DayLedger {
         let booked: u64 = self.buckets.values().sum();
         let held: u64 = others().map(|(_, m)| m.holds).sum();
         let taken = booked + held + claim.flight;
-        // Those who came earlier have what they need first.
+        // Those who came earlier have what they need first, unless no day has room for it.
         let earlier = |(other, member): &(&u128, &Member)| {
             **other != id
-                && member.need > 0
+                && (1..=whole).contains(&member.need)
                 && (own.need == 0 || (member.since, **other) < (own.since, id))
         };
         let before: u64 = live().filter(earlier).map(|(_, member)| member.need).sum();

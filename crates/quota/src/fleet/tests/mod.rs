@@ -1,4 +1,5 @@
 mod day;
+mod day_ledger;
 mod dead;
 mod deployments;
 mod link;
