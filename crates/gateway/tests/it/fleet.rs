@@ -207,8 +207,8 @@ async fn a_batch_has_what_a_gateway_leaves_of_one_quota() {
         let gateway = Arc::clone(&gateway);
         people.spawn(async move {
             for _ in 0..PEOPLES / 3 {
-                let answer = gateway.post(CONVERSE, BODY).await;
-                assert_eq!(answer.status, 200);
+                // One that would wait for more than a minute is turned away.
+                while gateway.post(CONVERSE, BODY).await.status != 200 {}
             }
         });
     }
