@@ -37,9 +37,9 @@ Aimed at: 0.8 of the requests a second of a bare hyper reverse proxy, which read
 says less, it is missed. On a machine with other work the ratios of two runs differ by a tenth and more.
 
 Streams do best: events that come together go on in one write, where the bare proxy makes one of each. Unary calls stay below it. A
-third of a call's processor time is for its log and its signature, as the last rows of each group show; the rest of what is more goes, in
-many small parts, for request and answer read whole and their JSON looked at once, limits on time and memory, spans, headers and the
-policies, which cost next to nothing (see [the layers](layers.md)).
+third of a call's processor time is for its signature, as the last rows of each group show; the rest of what is more goes, in many
+small parts, for request and answer read whole and their JSON looked at once, limits on time and memory, spans, headers, the log and
+the policies, which cost next to nothing (see [the layers](layers.md)).
 
 On one connection a call's time is that of threads that wake one another. hyper 1.12 wakes a connection's task whenever a part of a
 request's body is taken, also where that task itself takes it, and tokio has another thread look after a task that wakes itself:
