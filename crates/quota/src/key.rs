@@ -229,8 +229,10 @@ impl Key {
             }
             (now, day.map(DayState::take_blocked))
         });
-        for key in waiting_for_day.iter().flatten().filter_map(Weak::upgrade) {
-            key.told(now);
+        for (_, key) in waiting_for_day.into_iter().flatten() {
+            if let Some(key) = key.upgrade() {
+                key.told(now);
+            }
         }
     }
 
@@ -280,14 +282,14 @@ impl Key {
             attention.call();
         }
         wakers.extend(state.queue_mut().set_timer(next.at));
-        if next.needs_of_day.is_some() {
+        if next.needs_day.is_some() {
             self.day.call();
         }
-        if let (Some(day), Some(tokens)) = (day, next.needs_of_day)
+        if let (Some(day), Some(head)) = (day, next.needs_day)
             && !state.listed
         {
             state.listed = true;
-            day.tell(self.me.clone(), tokens);
+            day.tell(self.me.clone(), head.tokens, head.since);
         }
     }
 

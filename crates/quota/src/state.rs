@@ -7,7 +7,7 @@ use crate::{
     Limit, Reason,
     budget::{Books, Budget, Ending, Grant, Obstacle, Refusal},
     day::DayState,
-    queue::{Newcomer, Queue},
+    queue::{Head, Newcomer, Queue},
     time::{Time, nanos},
 };
 
@@ -61,8 +61,8 @@ pub(crate) enum Answer {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Next {
     pub(crate) at: Time,
-    /// What the first one needs, where room in the Region's day would let it through earlier.
-    pub(crate) needs_of_day: Option<u64>,
+    /// The first one, where room in the Region's day would let it through earlier.
+    pub(crate) needs_day: Option<Head>,
 }
 
 /// Whose call it was, where it waited.
@@ -163,7 +163,7 @@ impl State {
         // Who should have given up before now is too late for room there may be; who gives up just now is not.
         give_up(&books, &mut self.queue, wakers, |at| at < now);
         loop {
-            let (limit, opens, tokens) = loop {
+            let (limit, opens, head) = loop {
                 let head = self.queue.head()?;
                 match books.obstacle(head.tokens) {
                     None => {
@@ -179,7 +179,7 @@ impl State {
                         // A fleet tells that the day is used up when calls wait for it already.
                         let Some(wait) = books.day_used_up(limit, head.tokens, head.gives_up)
                         else {
-                            break (limit, opens, head.tokens);
+                            break (limit, opens, head);
                         };
                         let reason = Reason::WaitTooLong;
                         let refusal = books.refusal(limit, head.tokens, reason, Some(wait));
@@ -194,7 +194,7 @@ impl State {
                 debug_assert!(opens > now, "{limit} opens now, and has no room");
                 return Some(Next {
                     at: opens.min(gives_up).max(now.plus(1)),
-                    needs_of_day: (limit == Limit::TokensPerDay).then_some(tokens),
+                    needs_day: (limit == Limit::TokensPerDay).then_some(head),
                 });
             }
         }
@@ -281,6 +281,7 @@ impl<'a> Ask<'a> {
             tenant: self.tenant,
             weight: self.weight,
             tokens: self.tokens,
+            since: now,
             gives_up: (patience < u64::MAX).then(|| now.plus(patience)),
         }
     }

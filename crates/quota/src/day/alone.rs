@@ -58,7 +58,7 @@ impl Place {
 
     pub(super) const fn end(&mut self, _: u64, _: u64) {}
 
-    pub(super) const fn wait(&mut self, _: u64) {}
+    pub(super) const fn wait(&mut self, _: u64, _: Time) {}
 
     pub(super) const fn wait_no_more(&mut self) {}
 

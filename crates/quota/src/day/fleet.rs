@@ -1,6 +1,6 @@
 //! A day whose tokens are a fleet's.
 
-use std::sync::{OnceLock, Weak};
+use std::sync::OnceLock;
 
 use tower_bedrock_core::Region;
 
@@ -10,7 +10,6 @@ use crate::{
         Answer, Attention, Change, DayAward, DayClaim, Leased, Look, Member, NoShares, Sent,
         Settings,
     },
-    key::Key,
     time::{Clock, Time},
     window::Window,
 };
@@ -124,8 +123,8 @@ impl Place {
         self.change(|shared| shared.part.end(reserved, cost));
     }
 
-    pub(super) fn wait(&mut self, tokens: u64) {
-        self.change(|shared| shared.part.wait(tokens));
+    pub(super) fn wait(&mut self, tokens: u64, since: Time) {
+        self.change(|shared| shared.part.wait(tokens, since));
     }
 
     #[inline]
@@ -192,8 +191,8 @@ impl Day {
     fn tell_those_who_wait(&self) {
         let blocked = self.state.lock().take_blocked();
         let now = self.seat.clock.now();
-        for key in blocked.iter().filter_map(Weak::upgrade) {
-            Key::told(&key, now);
+        for key in blocked.iter().filter_map(|(_, key)| key.upgrade()) {
+            key.told(now);
         }
     }
 }
@@ -229,6 +228,8 @@ impl DayState {
         let answered = part.answered_at();
         renewal.known = u64::from(answered.is_some());
         renewal.silence = answered.map_or(0, |at| now.since(at)) / MILLISECOND;
+        // Not for how long none was let through: those of one model pass while one of another waits.
+        renewal.waited = part.waited(now) / MILLISECOND;
         let hold = self.hold.filter(|_| *untold == Untold::Held);
         renewal.day = Some(DayClaim {
             version: *version,

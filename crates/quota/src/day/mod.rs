@@ -43,8 +43,8 @@ pub(crate) struct Day {
 pub(crate) struct DayState {
     meter: Meter,
     hold: Option<Hold>,
-    /// Keys whose next call waits for room here.
-    blocked: Vec<Weak<Key>>,
+    /// Keys whose next call waits for room here, and since when.
+    blocked: Vec<(Time, Weak<Key>)>,
     /// What a fleet leaves of it.
     place: Place,
 }
@@ -213,10 +213,10 @@ impl DayState {
         }
     }
 
-    /// Notes a key to be told when there is room again, and what its next call needs.
-    pub(crate) fn tell(&mut self, key: Weak<Key>, tokens: u64) {
-        self.blocked.push(key);
-        self.place.wait(tokens);
+    /// Notes a key to be told when there is room again, what its next call needs, and since when that waits.
+    pub(crate) fn tell(&mut self, key: Weak<Key>, tokens: u64, since: Time) {
+        self.blocked.push((since, key));
+        self.place.wait(tokens, since);
     }
 
     /// A call was turned away for want of room.
@@ -224,9 +224,10 @@ impl DayState {
         self.place.missed(tokens);
     }
 
-    /// The keys to be told that there may be room.
-    pub(crate) fn take_blocked(&mut self) -> Vec<Weak<Key>> {
+    /// The keys to be told that there may be room; first the one whose next call has waited longest.
+    pub(crate) fn take_blocked(&mut self) -> Vec<(Time, Weak<Key>)> {
         self.place.wait_no_more();
+        self.blocked.sort_unstable_by_key(|(since, _)| *since);
         std::mem::take(&mut self.blocked)
     }
 

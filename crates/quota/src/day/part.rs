@@ -54,9 +54,10 @@ struct Demand {
     peak: u64,
     /// What was asked for last.
     appetite: u64,
-    /// What calls need that wait: the first of them, and all.
+    /// What calls need that wait: the one that has waited longest, and all. And since when that one does.
     need: u64,
     waiting: u64,
+    since: Time,
     /// The largest that was turned away since the last renewal.
     missed: u64,
     /// What was asked for last, for the answer to say when as much can be had.
@@ -162,9 +163,10 @@ impl Part {
     }
 
     /// A call waits that needs so much.
-    pub(crate) const fn wait(&mut self, tokens: u64) {
-        if self.demand.waiting == 0 {
+    pub(crate) fn wait(&mut self, tokens: u64, since: Time) {
+        if self.demand.waiting == 0 || since < self.demand.since {
             self.demand.need = tokens;
+            self.demand.since = since;
         }
         self.demand.waiting = self.demand.waiting.saturating_add(tokens);
         self.demand.asked = tokens;
@@ -229,6 +231,14 @@ impl Part {
     #[cfg(test)]
     pub(crate) const fn is_lost(&self) -> bool {
         matches!(self.lease, Lease::Safe(_))
+    }
+
+    /// For how long the call has waited that has waited longest.
+    pub(crate) fn waited(&self, now: Time) -> u64 {
+        match self.demand.waiting {
+            0 => 0,
+            _ => now.since(self.demand.since),
+        }
     }
 
     pub(crate) const fn calls(&self) -> u64 {

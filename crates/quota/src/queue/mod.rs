@@ -49,6 +49,7 @@ struct Standing {
     class: usize,
     place: Place,
     tokens: u64,
+    since: Time,
     gives_up: Option<Time>,
 }
 
@@ -66,6 +67,7 @@ pub(crate) struct Newcomer<'a> {
     pub(crate) tenant: Option<&'a Tenant>,
     pub(crate) weight: u32,
     pub(crate) tokens: u64,
+    pub(crate) since: Time,
     pub(crate) gives_up: Option<Time>,
 }
 
@@ -74,6 +76,8 @@ pub(crate) struct Newcomer<'a> {
 pub(crate) struct Head {
     pub(crate) id: usize,
     pub(crate) tokens: u64,
+    /// When it began to wait.
+    pub(crate) since: Time,
     pub(crate) gives_up: Option<Time>,
 }
 
@@ -149,6 +153,7 @@ impl<T> Queue<T> {
                 class,
                 place,
                 tokens: newcomer.tokens,
+                since: newcomer.since,
                 gives_up: newcomer.gives_up,
             }),
         })
@@ -171,6 +176,7 @@ impl<T> Queue<T> {
             State::Waiting(standing) => Some(Head {
                 id,
                 tokens: standing.tokens,
+                since: standing.since,
                 gives_up: standing.gives_up,
             }),
             State::Done(_) => None,

@@ -119,7 +119,7 @@ impl World {
         let tokens = self.random.random_range(1..=6);
         if process.part.room(|| used) < tokens {
             if self.random.random_bool(0.5) {
-                process.part.wait(tokens);
+                process.part.wait(tokens, Time::from_nanos(self.now));
             } else {
                 process.part.missed(tokens);
             }

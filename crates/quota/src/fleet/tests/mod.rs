@@ -1,5 +1,6 @@
 mod day;
 mod day_ledger;
+mod day_turns;
 mod dead;
 mod deployments;
 mod link;

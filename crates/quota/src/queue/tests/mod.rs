@@ -7,6 +7,7 @@ mod places;
 use tower_bedrock_core::{Priority, Tenant};
 
 use super::Newcomer;
+use crate::time::Time;
 
 fn tenant(which: usize) -> Option<Tenant> {
     (which > 0).then(|| Tenant::from(format!("tenant-{which}")))
@@ -18,6 +19,7 @@ fn newcomer(class: usize, tenant: Option<&Tenant>, weight: u32, tokens: u64) -> 
         tenant,
         weight,
         tokens,
+        since: Time::ZERO,
         gives_up: None,
     }
 }
