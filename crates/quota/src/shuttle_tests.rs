@@ -119,9 +119,13 @@ impl Future for Call {
             }
         };
         match turn {
-            Turn::Done(outcome) => {
+            Turn::Granted(grant) | Turn::Served(grant) => {
                 self.seat = None;
-                Poll::Ready(Some(outcome))
+                Poll::Ready(Some(Ok(grant)))
+            }
+            Turn::Refused(refusal) => {
+                self.seat = None;
+                Poll::Ready(Some(Err(refusal)))
             }
             Turn::Waits(id, timer) => {
                 let waited = Waited {
