@@ -325,6 +325,10 @@ impl Part {
             self.cap = claim.spent.saturating_add(award.holds);
             self.lease = Lease::Until(expires);
             self.known = members;
+            // What was turned away since the claim has room when it comes back.
+            if self.cap.saturating_sub(self.in_use()) >= self.demand.missed {
+                self.demand.missed = 0;
+            }
             self.safe = award.left / self.members();
             self.opens = match award.opens {
                 0 => Time::ZERO,

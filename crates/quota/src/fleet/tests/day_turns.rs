@@ -7,7 +7,9 @@ use tower_bedrock_core::{Context, Demand, Target};
 
 use crate::{
     Exhausted, LimitTable, Limiter, Limits, QuotaPattern, Reservation,
-    fleet::{Answering, Fleet, MemoryStore, Renewal, Store},
+    day::Part,
+    fleet::{Answering, DayAward, Fleet, MemoryStore, Renewal, Store},
+    time::Time,
 };
 
 /// The store, and what it was told last of the day.
@@ -85,4 +87,20 @@ async fn of_the_calls_of_all_models_the_one_that_has_waited_longest_goes_next() 
     sleep(Duration::from_secs(20)).await;
     assert_eq!(need(), 7_000);
     assert!(!waiting[1].is_finished() && !waiting[2].is_finished());
+}
+
+/// Or the next renewal would take the slice back that the first was given, before whoever was told to come back can.
+#[test]
+fn what_there_is_room_for_by_now_is_not_asked_for_again() {
+    let now = Time::from_nanos(1);
+    let mut part = Part::new(20_000, 1, 0, now);
+    part.missed(1_000);
+    let claim = part.claim(0);
+    part.missed(1_000);
+    let mut award = DayAward::default();
+    part.answered(&claim, &award, 1, now, Some(now.plus(1_000)));
+    assert!(part.is_hungry());
+    award.holds = 1_000;
+    part.answered(&claim, &award, 1, now, Some(now.plus(1_000)));
+    assert!(!part.is_hungry());
 }
