@@ -3,7 +3,7 @@
 use std::{convert::Infallible, fmt, sync::Arc};
 
 use parking_lot::{Mutex, RwLock};
-use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache};
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, UnitWeighter, sync::Cache};
 use rand::{Rng, rngs::SmallRng};
 use tokio::time::Instant;
 use tower_bedrock_core::{Context, Target};
@@ -38,6 +38,14 @@ struct Pin {
 
 impl<K: KeyFn> Registry<K> {
     pub(crate) fn new(key_fn: K, rules: Rules<K::Key>, max_keys: usize, seeds: SmallRng) -> Self {
+        // One shard: of several, one could be full of what is pinned while others have room, and the whole has to be
+        // bounded. Most calls ask for the breaker that they asked last, and don't come here.
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(max_keys)
+            .weight_capacity(max_keys as u64)
+            .shards(1)
+            .build()
+            .expect("both capacities are set");
         let initial = Arc::new(RwLock::new(Command::Close));
         let pin = Pin {
             initial: Arc::clone(&initial),
@@ -45,9 +53,8 @@ impl<K: KeyFn> Registry<K> {
         Self {
             key_fn,
             rules: Arc::new(rules),
-            breakers: Cache::with(
-                max_keys,
-                max_keys as u64,
+            breakers: Cache::with_options(
+                options,
                 UnitWeighter,
                 DefaultHashBuilder::default(),
                 pin,

@@ -86,6 +86,24 @@ async fn with_every_place_kept_further_keys_pass_without_a_breaker() {
     rig.refused(NOVA).await;
 }
 
+/// Whichever keys have come by, and however they are spread within the cache, which is by chance.
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_there_is_a_place_for_any_key() {
+    for _ in 0..16 {
+        let builder = CircuitBreakerLayer::builder()
+            .max_keys(MAX_KEYS)
+            .consecutive_failures(1);
+        let mut rig = Rig::with(builder);
+        for number in 0..1_000 {
+            rig.repeat(1, &invented(number), Err(FaultKind::Unavailable))
+                .await;
+        }
+        advance(Duration::from_secs(60)).await;
+        rig.trip(NOVA).await;
+        assert!(rig.handle.snapshots().len() <= MAX_KEYS);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn forced_open_for_all_holds_even_without_a_place() {
     let mut rig = Rig::with(CircuitBreakerLayer::builder().max_keys(MAX_KEYS));
