@@ -6,7 +6,7 @@ use tokio::time::Duration;
 use tower::{Layer, ServiceExt, util::BoxCloneService};
 use tower_bedrock::{
     BoxError, HasFault, Priority, StandardStack, Target,
-    breaker::{CircuitBreakerBuilder, CircuitBreakerLayer},
+    breaker::{CircuitBreakerBuilder, CircuitBreakerLayer, FaultClass},
     fallback::{Alternative, Chain, FallbackLayer},
     quota::{LimitTable, Limiter, LimiterBuilder, Limits, QuotaLayer, QuotaPattern, Window},
     retry::{Budget, Policy, RetryLayer},
@@ -112,10 +112,12 @@ impl Ours {
     /// What a layer's builder objects to.
     pub fn build(self) -> Result<Subject> {
         let limiter = self.quota.map(LimiterBuilder::build).transpose()?;
-        let breaker = match self.breaker {
-            Some(set) => Some(set(CircuitBreakerLayer::builder().seed(self.seed)).build()?),
-            None => None,
-        };
+        let mut breaker = CircuitBreakerLayer::builder().seed(self.seed);
+        if limiter.is_some() {
+            // As the standard stack has it.
+            breaker = breaker.classify(FaultClass::ignoring_throttles);
+        }
+        let breaker = self.breaker.map(|set| set(breaker).build()).transpose()?;
         let retry = self.retry.map(|(policy, budget)| {
             let random = randomness(self.seed, 200);
             RetryLayer::builder(policy)

@@ -16,7 +16,6 @@ use crate::{
 /// ```
 /// use std::time::Duration;
 /// use tower_bedrock_breaker::{CircuitBreakerLayer, FaultClass, SlidingWindow};
-/// use tower_bedrock_core::Fault;
 ///
 /// let layer = CircuitBreakerLayer::builder()
 ///     .consecutive_failures(3)
@@ -26,11 +25,8 @@ use crate::{
 ///     .wait_duration_in_open_state(Duration::from_secs(10))
 ///     .exponential_backoff_multiplier(2.0)
 ///     .permitted_number_of_calls_in_half_open_state(3)
-///     // Throttling is the retry layer's business alone.
-///     .classify(|fault: &Fault| match FaultClass::of(fault) {
-///         FaultClass::SoftFailure => FaultClass::Ignore,
-///         class => class,
-///     })
+///     // Throttling is the quota layer's business alone.
+///     .classify(FaultClass::ignoring_throttles)
 ///     .build()?;
 ///
 /// let error = CircuitBreakerLayer::builder().failure_rate_threshold(0.0).build().unwrap_err();

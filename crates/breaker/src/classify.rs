@@ -42,4 +42,30 @@ impl FaultClass {
             _ => Self::Failure,
         }
     }
+
+    /// The [default classification](Self::of), but throttles are [ignored](Self::Ignore): for a breaker around a
+    /// quota layer, which learns from each of them when the next call may be sent. A breaker that counts them as
+    /// well stays open for long after a flood of them, when the quota has calls come in clusters
+    /// (`cargo xtask experiment outage`).
+    ///
+    /// ```
+    /// use tower_bedrock_breaker::{CircuitBreakerLayer, FaultClass};
+    /// use tower_bedrock_core::{Fault, FaultKind};
+    ///
+    /// let class = |kind| FaultClass::ignoring_throttles(&Fault::new(kind));
+    /// assert_eq!(class(FaultKind::ThrottledTokens), FaultClass::Ignore);
+    /// assert_eq!(class(FaultKind::ModelNotReady), FaultClass::SoftFailure);
+    ///
+    /// let builder = CircuitBreakerLayer::builder().classify(FaultClass::ignoring_throttles);
+    /// # builder.build()?;
+    /// # Ok::<(), tower_bedrock_breaker::InvalidConfig>(())
+    /// ```
+    #[must_use]
+    pub fn ignoring_throttles(fault: &Fault) -> Self {
+        if fault.kind().is_throttle() {
+            Self::Ignore
+        } else {
+            Self::of(fault)
+        }
+    }
 }

@@ -72,8 +72,9 @@
 //! [`without_consecutive_failures`](CircuitBreakerBuilder::without_consecutive_failures), with
 //! [`failure_rate_threshold`](CircuitBreakerBuilder::failure_rate_threshold) at what no healthy target reaches.
 //!
-//! Without a quota layer a client near its quota meets throttles in clusters, and they count for the rate. Where
-//! that is no reason to stop, [classify](CircuitBreakerBuilder::classify) them as [`FaultClass::Ignore`].
+//! Throttles come in clusters to a client near its quota, and they count for the rate. Inside of a breaker, a quota
+//! layer is who learns from them: there,
+//! [classify](CircuitBreakerBuilder::classify) with [`FaultClass::ignoring_throttles`], as the standard stack does.
 //!
 //! # Where it stands in a stack
 //!

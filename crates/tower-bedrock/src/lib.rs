@@ -76,7 +76,7 @@
 //! | a quota that looks used up while CloudWatch says otherwise | `max_tokens` of requests: Bedrock reserves it whole. `right_size` of the limiter sets it where callers do not |
 //! | people wait behind bulk work | [`Priority`] in the [`Context`], a tenant's weight, or the queue's worker for the bulk |
 //! | a model that fails now and then opens its breaker | at hundreds of calls a second five failures in a row come by chance: `consecutive_failures(0)`, and go by the `failure_rate` |
-//! | calls are turned away long after a flood of 429s | tell the quota its limits, and have the breaker leave throttles to it: `count_throttles = false` in `[breaker]`, or [`classify`](breaker::CircuitBreakerBuilder::classify) |
+//! | calls are turned away long after a flood of 429s | tell the quota its limits: what it has to learn, it has to climb back to. And a breaker of your own around it should [leave throttles to it](breaker::FaultClass::ignoring_throttles), as the stack's does |
 //! | the breaker stays open for long after an outage | `open_for`: shorter is sooner, at the price of a call into the outage each time |
 //! | calls hang | the time limit of an attempt: somewhat above the slowest answer you would still use; for streams, until their first content |
 //! | retries add load to what is overloaded | `budget` of the retry layer: retries for each call that succeeds, 0.2 as it comes |

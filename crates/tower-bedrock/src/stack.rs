@@ -3,7 +3,7 @@ mod slots;
 
 use tokio::time::Duration;
 use tower::layer::util::Identity;
-use tower_bedrock_breaker::CircuitBreakerLayer;
+use tower_bedrock_breaker::{CircuitBreakerLayer, FaultClass};
 use tower_bedrock_cloudwatch::policy::TargetMetrics;
 use tower_bedrock_core::BoxError;
 use tower_bedrock_fallback::{Chain, FallbackLayer, InvalidChain};
@@ -108,7 +108,9 @@ impl StandardStack {
     /// attempt, and no fallback, which needs to be told the alternatives.
     ///
     /// The quota knows no limits yet and learns them from the throttles it meets; tell it yours with
-    /// [`with_quota`](Self::with_quota).
+    /// [`with_quota`](Self::with_quota). The breaker leaves throttles to it
+    /// ([`FaultClass::ignoring_throttles`]); a stack [without a quota](Self::without_quota) may want one
+    /// [that counts them](Self::with_breaker).
     ///
     /// # Errors
     ///
@@ -122,6 +124,7 @@ impl StandardStack {
                 .observer(RetryMetrics::from(target.clone()))
                 .build(),
             breaker: CircuitBreakerLayer::builder()
+                .classify(FaultClass::ignoring_throttles)
                 .observer(BreakerMetrics::from(target.clone()))
                 .build()?,
             quota: QuotaLayer::new(Limiter::builder().observe(quota.clone()).build()?),

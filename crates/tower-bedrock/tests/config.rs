@@ -50,14 +50,15 @@ async fn a_breaker_can_go_by_the_rate_alone() {
 }
 
 #[tokio::test]
-async fn a_breaker_can_leave_throttles_to_the_quota() {
+async fn a_breaker_leaves_throttles_to_the_quota_unless_told_to_count_them() {
     let target = Target::parse("us-east-1", "a.b").unwrap();
-    let leaves = "count_throttles = false";
+    let counts = "count_throttles = true";
     let throttled = FaultKind::ThrottledTokens;
     for (text, kind, expected) in [
-        ("", throttled, State::Open),
-        (leaves, throttled, State::Closed),
-        (leaves, FaultKind::Unavailable, State::Open),
+        (counts, throttled, State::Open),
+        ("", throttled, State::Closed),
+        ("", FaultKind::ModelNotReady, State::Open),
+        ("", FaultKind::Unavailable, State::Open),
     ] {
         let stack = build(&format!("[breaker]\n{text}")).unwrap();
         let service = stack.breaker().layer(service_fn(move |_: Invocation<()>| {

@@ -44,6 +44,10 @@ pub(super) fn of(kinds: &[Kind], streams: &[Row], seed: u64) -> Report {
                 by_kind(kinds, Figures::recovery_text),
             ),
             (
+                "Runs of five that had collapsed".into(),
+                by_kind(kinds, |f| f.collapsed.to_string()),
+            ),
+            (
                 "Where the fault strikes in the stream: share of the calls that were answered whole in time".into(),
                 in_streams(streams),
             ),

@@ -110,8 +110,5 @@ pub(super) fn tuned(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     builder
         .wait_duration_in_open_state(Duration::from_secs(10))
         .permitted_number_of_calls_in_half_open_state(3)
-        .classify(|fault| match FaultClass::of(fault) {
-            FaultClass::SoftFailure => FaultClass::Ignore,
-            class => class,
-        })
+        .classify(FaultClass::ignoring_throttles)
 }

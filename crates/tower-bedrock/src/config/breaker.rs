@@ -54,8 +54,9 @@ pub struct BreakerConfig {
     pub failure_rate: f64,
     /// The number of calls the share is taken of. Default: 100.
     pub window: u32,
-    /// Whether throttles, and models that are not ready, count for that share, as [`FaultClass::SoftFailure`]s do.
-    /// `false` leaves them to the quota and to the retries, as is right where the quota is told its limits. Default: true.
+    /// Whether throttles count for that share. Default: false, as in [`StandardStack::new`](crate::StandardStack::new):
+    /// the quota inside learns from them when the next call may be sent, and a breaker that counts them as well stays
+    /// open for long after a flood of them.
     pub count_throttles: bool,
 }
 
@@ -68,7 +69,7 @@ impl Default for BreakerConfig {
             half_open_probes: 1,
             failure_rate: 0.5,
             window: 100,
-            count_throttles: true,
+            count_throttles: false,
         }
     }
 }
@@ -80,10 +81,7 @@ impl BreakerConfig {
             failures => CircuitBreakerLayer::builder().consecutive_failures(failures),
         };
         if !self.count_throttles {
-            builder = builder.classify(|fault| match FaultClass::of(fault) {
-                FaultClass::SoftFailure => FaultClass::Ignore,
-                class => class,
-            });
+            builder = builder.classify(FaultClass::ignoring_throttles);
         }
         let layer = builder
             .wait_duration_in_open_state(self.open_for)

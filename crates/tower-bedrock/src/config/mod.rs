@@ -16,7 +16,7 @@
 //!     half_open_probes = 1      # 1 to 65536
 //!     failure_rate = 0.5        # opens at this share of failed calls ...
 //!     window = 100              # ... among the last so many: 1 to 65536
-//!     count_throttles = true    # for that share; false leaves them to the quota
+//!     count_throttles = false   # for that share; the quota learns from them
 //!
 //!     [timeout]
 //!     attempt = "120s"          # one call to Bedrock
