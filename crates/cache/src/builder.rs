@@ -4,7 +4,7 @@ use tokio::time::Duration;
 use tower_bedrock_core::{Fault, FaultKind};
 
 use crate::{
-    CacheLayer, Key,
+    CacheLayer, Key, Observer,
     flights::Flights,
     layer::{Settings, Shared},
     store::Store,
@@ -25,6 +25,7 @@ pub struct Builder<K, W> {
     stale_for: Duration,
     share_in_flight: bool,
     stale_if: Arc<dyn Fn(&Fault) -> bool + Send + Sync>,
+    observer: Box<dyn Observer>,
 }
 
 /// A setting out of its range.
@@ -46,6 +47,7 @@ impl<K, W> Builder<K, W> {
             stale_for: DEFAULT_STALE_FOR,
             share_in_flight: false,
             stale_if: Arc::new(is_no_mistake),
+            observer: Box::new(()),
         }
     }
 
@@ -92,6 +94,13 @@ impl<K, W> Builder<K, W> {
         self
     }
 
+    /// Is told what becomes of calls: for metrics. Nobody is by default.
+    #[must_use]
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Box::new(observer);
+        self
+    }
+
     /// The layer, with nothing kept yet.
     ///
     /// # Errors
@@ -125,6 +134,7 @@ impl<K, W> Builder<K, W> {
                     stale_for: self.stale_for,
                     stale_if: self.stale_if,
                 },
+                observer: self.observer,
             }),
         })
     }

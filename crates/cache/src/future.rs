@@ -179,6 +179,7 @@ where
                     };
                     let lead = match flight {
                         Flight::Landed(Some(kept)) => {
+                            this.shared.observer.shared(call.request.target());
                             return Poll::Ready(Ok(S::Response::again(kept)));
                         }
                         Flight::Landed(None) => None,
@@ -203,6 +204,7 @@ where
                             }
                         }
                     };
+                    this.shared.observer.missed(call.request.target());
                     this.state.set(State::Readying {
                         asked: Some(call),
                         lead,
@@ -300,7 +302,7 @@ where
     if !(shared.settings.stale_if)(&fault) {
         return Err(error);
     }
-    let Some(mut answer) = shared.stale::<R>(&keeping.key) else {
+    let Some(mut answer) = shared.stale::<R>(&keeping.key, &keeping.asked, Some(fault)) else {
         return Err(error);
     };
     tracing::warn!(bedrock.target = %keeping.asked, %fault, "cache: a kept answer stands in");

@@ -4,7 +4,9 @@ use tokio::time::{Duration, Instant};
 use tower_bedrock_core::{Degraded, Fault, History, Target};
 use tower_layer::Layer;
 
-use crate::{Cache, Cacheable, Key, Responder, flights::Flights, key::identity, store::Store};
+use crate::{
+    Cache, Cacheable, Key, Observer, Responder, flights::Flights, key::identity, store::Store,
+};
 
 /// Keeps the answers of a service, and serves them again. See the [crate's documentation](crate) for an example.
 ///
@@ -22,6 +24,7 @@ pub(crate) struct Shared<K, W, V> {
     /// Where identical calls share one answer.
     pub(crate) flights: Option<Flights<V>>,
     pub(crate) settings: Settings,
+    pub(crate) observer: Box<dyn Observer>,
 }
 
 pub(crate) struct Settings {
@@ -54,14 +57,21 @@ impl<K, W, V> CacheLayer<K, W, V> {
 
 impl<K, W, V: Clone> Shared<K, W, V> {
     /// A kept answer to serve instead of asking.
-    pub(crate) fn fresh<R: Cacheable<Kept = V>>(&self, key: &Key) -> Option<R> {
-        let (kept, _) = self.find(key, self.settings.fresh_for)?;
+    pub(crate) fn fresh<R: Cacheable<Kept = V>>(&self, key: &Key, target: &Target) -> Option<R> {
+        let (kept, age) = self.find(key, self.settings.fresh_for)?;
+        self.observer.hit(target, age);
         Some(R::again(kept))
     }
 
     /// A kept answer to stand in for one that failed.
-    pub(crate) fn stale<R: Cacheable<Kept = V>>(&self, key: &Key) -> Option<R> {
+    pub(crate) fn stale<R: Cacheable<Kept = V>>(
+        &self,
+        key: &Key,
+        target: &Target,
+        fault: Option<Fault>,
+    ) -> Option<R> {
         let (kept, age) = self.find(key, self.settings.stale_for)?;
+        self.observer.stood_in(target, age, fault);
         let mut answer = R::again(kept);
         if let Some(history) = answer.history_mut() {
             history.degraded = Some(Degraded::with_age(age));

@@ -82,6 +82,7 @@ mod flights;
 mod future;
 mod key;
 mod layer;
+mod observer;
 mod responder;
 mod service;
 mod store;
@@ -93,6 +94,7 @@ pub use self::{
     future::ResponseFuture,
     key::Key,
     layer::CacheLayer,
+    observer::Observer,
     responder::{NotKept, Responder},
     service::Cache,
 };

@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use tower_bedrock_core::HasTarget;
 use tower_service::Service;
 
 use crate::{Cacheable, Key, layer::Shared};
@@ -37,6 +38,7 @@ impl<K, W, R: Cacheable> Responder<K, W, R> {
 
 impl<K, W, R, Request> Service<Request> for Responder<K, W, R>
 where
+    Request: HasTarget,
     K: Fn(&Request) -> Option<Key>,
     R: Cacheable,
 {
@@ -50,7 +52,8 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let key = (self.shared.key)(&request);
-        ready(key.and_then(|key| self.shared.stale(&key)).ok_or(NotKept))
+        let answer = key.and_then(|key| self.shared.stale(&key, request.target(), None));
+        ready(answer.ok_or(NotKept))
     }
 }
 

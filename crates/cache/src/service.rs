@@ -63,7 +63,7 @@ where
         let Some(key) = (shared.key)(&request) else {
             return ResponseFuture::passed_through(shared, self.inner.call(request));
         };
-        if let Some(answer) = shared.fresh(&key) {
+        if let Some(answer) = shared.fresh(&key, request.target()) {
             self.release();
             return ResponseFuture::answered(shared, answer);
         }
@@ -82,6 +82,7 @@ where
             None => None,
         };
         let asked = request.target().clone();
+        shared.observer.missed(&asked);
         ResponseFuture::asking(shared, self.inner.call(request), key, asked, lead)
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod kept;
+mod observed;
 mod served;
 mod sharing;
 mod support;

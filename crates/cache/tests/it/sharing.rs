@@ -9,12 +9,18 @@ use tower_bedrock_cache::{CacheLayer, Cacheable};
 use tower_bedrock_core::{Answer, BoxError, Completion, Context, Fault, FaultKind, HasCompletion};
 use tower_test::mock;
 
-use crate::support::{Call, KeyOf, Response, Script, ask, builder, call, key, layer, secs};
+use crate::support::{
+    Call, KeyOf, Log, Response, Script,
+    Told::{Hit, Missed, Shared},
+    ask, builder, call, key, layer, secs,
+};
 
 #[tokio::test(start_paused = true)]
 async fn identical_calls_in_flight_are_one_where_that_is_asked_for() {
+    let log = Log::default();
     let script = Script::new(u32::MAX, FaultKind::Unknown);
-    let service = layer(builder().share_in_flight(true)).layer(script.service());
+    let cache = layer(builder().share_in_flight(true).observer(log.clone()));
+    let service = cache.layer(script.service());
     let answers = [call("hello"), call("hello"), call("hi"), call("hello")]
         .map(|call| tokio::spawn(service.clone().oneshot(call)));
     let mut texts = Vec::new();
@@ -22,6 +28,7 @@ async fn identical_calls_in_flight_are_one_where_that_is_asked_for() {
         texts.push(answer.await.unwrap().unwrap().into_output());
     }
     assert_eq!(script.calls(), 2);
+    assert_eq!(log.told(), [Missed, Missed, Shared, Shared]);
     assert_eq!(texts[0], texts[1]);
     assert_eq!(texts[0], texts[3]);
     assert_ne!(texts[0], texts[2]);
@@ -29,23 +36,28 @@ async fn identical_calls_in_flight_are_one_where_that_is_asked_for() {
     // Afterwards it asks again: sharing is not caching.
     service.oneshot(call("hello")).await.unwrap();
     assert_eq!(script.calls(), 3);
+    assert_eq!(log.told(), [Missed]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_for_a_call_that_fails_each_ask() {
+    let log = Log::default();
     let script = Script::new(0, FaultKind::Unavailable);
-    let service = layer(builder().share_in_flight(true)).layer(script.service());
+    let cache = layer(builder().share_in_flight(true).observer(log.clone()));
+    let service = cache.layer(script.service());
     let calls = [(); 3].map(|()| tokio::spawn(service.clone().oneshot(call("hello"))));
     for call in calls {
         call.await.unwrap().unwrap_err();
     }
     assert_eq!(script.calls(), 3);
+    assert_eq!(log.told(), [Missed; 3]);
 }
 
 #[tokio::test]
 async fn when_the_caller_who_asks_goes_away_one_of_the_others_asks() {
+    let log = Log::default();
     let (mock, mut handle) = mock::pair::<Call, Response>();
-    let mut service = layer(builder().share_in_flight(true)).layer(mock);
+    let mut service = layer(builder().share_in_flight(true).observer(log.clone())).layer(mock);
     handle.allow(3);
     let mut leader = task::spawn(service.ready().await.unwrap().call(call("hello")));
     let mut others = [(); 2].map(|()| task::spawn(service.clone().oneshot(call("hello"))));
@@ -54,6 +66,11 @@ async fn when_the_caller_who_asks_goes_away_one_of_the_others_asks() {
     for other in &mut others {
         assert_pending!(other.poll());
     }
+    // One that does not wait for the end is told by nothing.
+    let mut gone = task::spawn(service.clone().oneshot(call("hello")));
+    assert_pending!(gone.poll());
+    drop(gone);
+    assert_eq!(log.told(), [Missed]);
 
     drop(leader);
     drop(abandoned);
@@ -68,12 +85,14 @@ async fn when_the_caller_who_asks_goes_away_one_of_the_others_asks() {
     for other in &mut others {
         assert_eq!(assert_ready_ok!(other.poll()).output(), "hello yourself");
     }
+    assert_eq!(log.told(), [Missed, Shared]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_another_call_beyond_a_deadline_of_ones_own() {
+    let log = Log::default();
     let (mock, mut handle) = mock::pair::<Call, Response>();
-    let mut service = layer(builder().share_in_flight(true)).layer(mock);
+    let mut service = layer(builder().share_in_flight(true).observer(log.clone())).layer(mock);
     handle.allow(2);
     let mut leader = task::spawn(service.ready().await.unwrap().call(call("hello")));
     assert_pending!(leader.poll());
@@ -90,6 +109,7 @@ async fn nobody_waits_for_another_call_beyond_a_deadline_of_ones_own() {
     let (_, reply) = handle.next_request().await.unwrap();
     reply.send_error(Fault::new(FaultKind::DeadlineExceeded));
     assert_ready_err!(follower.poll());
+    assert_eq!(log.told(), [Missed, Missed]);
 }
 
 /// A stream as the cache sees it: whole only later, if ever.
@@ -116,7 +136,9 @@ impl Cacheable for Later {
 
 #[tokio::test]
 async fn a_stream_is_kept_when_it_has_ended_and_not_shared_before() {
+    let log = Log::default();
     let cache = CacheLayer::builder(key as KeyOf, |kept: &&'static str| kept.len())
+        .observer(log.clone())
         .fresh_for(secs(60))
         .share_in_flight(true)
         .build()
@@ -129,9 +151,11 @@ async fn a_stream_is_kept_when_it_has_ended_and_not_shared_before() {
     let first = service.clone().oneshot(call("hello")).await.unwrap();
     let second = service.clone().oneshot(call("hello")).await.unwrap();
     assert!(second.keep.is_some(), "it asked for itself");
+    assert_eq!(log.told(), [Missed; 3]);
     first.keep.unwrap()("whole");
     let third = service.oneshot(call("hello")).await.unwrap();
     assert!(third.keep.is_none(), "it was given what is kept");
+    assert!(matches!(log.told()[..], [Hit(_)]));
 }
 
 #[tokio::test]

@@ -2,8 +2,9 @@
 
 use std::{
     fmt::Debug,
+    mem,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -11,8 +12,10 @@ use std::{
 
 use tokio::time::sleep;
 use tower::{Service, ServiceExt, service_fn};
-use tower_bedrock_cache::{CacheLayer, Key};
-use tower_bedrock_core::{Answer, BoxError, Fault, FaultKind, Invocation, Target, TokenUsage};
+use tower_bedrock_cache::{CacheLayer, Key, Observer};
+use tower_bedrock_core::{
+    Answer, BoxError, Fault, FaultKind, HasTarget, Invocation, Target, TokenUsage,
+};
 
 pub(crate) type Call = Invocation<&'static str>;
 pub(crate) type Response = Answer<String>;
@@ -31,13 +34,14 @@ pub(crate) fn key(call: &Call) -> Option<Key> {
 
 pub(crate) type KeyOf = fn(&Call) -> Option<Key>;
 pub(crate) type BytesOf = fn(&String) -> usize;
+pub(crate) type Layer = CacheLayer<KeyOf, BytesOf, String>;
 pub(crate) type Builder = tower_bedrock_cache::Builder<KeyOf, BytesOf>;
 
 pub(crate) fn builder() -> Builder {
-    CacheLayer::<_, _, String>::builder(key as KeyOf, String::len as BytesOf)
+    Layer::builder(key as KeyOf, String::len as BytesOf)
 }
 
-pub(crate) fn layer(builder: Builder) -> CacheLayer<KeyOf, BytesOf, String> {
+pub(crate) fn layer(builder: Builder) -> Layer {
     builder.build().unwrap()
 }
 
@@ -51,6 +55,49 @@ where
 
 pub(crate) fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
+}
+
+/// Takes down what it is told.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<Told>>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Hit(Duration),
+    Shared,
+    Missed,
+    StoodIn(Duration, Option<FaultKind>),
+}
+
+impl Log {
+    /// What it was told since it was last asked.
+    pub(crate) fn told(&self) -> Vec<Told> {
+        mem::take(&mut *self.0.lock().unwrap())
+    }
+
+    fn push(&self, target: &Target, told: Told) {
+        assert_eq!(target, call("").target());
+        self.0.lock().unwrap().push(told);
+    }
+}
+
+impl Observer for Log {
+    fn hit(&self, target: &Target, age: Duration) {
+        self.push(target, Told::Hit(age));
+    }
+
+    fn shared(&self, target: &Target) {
+        self.push(target, Told::Shared);
+    }
+
+    fn missed(&self, target: &Target) {
+        self.push(target, Told::Missed);
+    }
+
+    fn stood_in(&self, target: &Target, age: Duration, fault: Option<Fault>) {
+        let kind = fault.map(|fault| fault.kind());
+        self.push(target, Told::StoodIn(age, kind));
+    }
 }
 
 /// Answers with the number of the call, and fails from the given one on.
