@@ -68,9 +68,16 @@
 //!
 //! | place | its price |
 //! |---|---|
-//! | around the whole standard stack | a kept answer stands in for whatever fails, the request's time limit too; metrics and spans inside count the failure, not the answer |
+//! | in the standard stack, around its time limit of a request: `with_cache(cache)` | a kept answer stands in for whatever fails, the time limit too; metrics count it as a degraded answer |
+//! | around the whole stack | the same, but metrics and spans inside count the failure, not the answer |
 //! | around the fallback, in the fallback's slot: `with_fallback(Stack::new(fallback, cache))` with tower's `Stack` | metrics count it as a degraded answer; none stands in for a request that ran out of time |
 //! | the fallback's last hop: `or_degraded(cache.responder())`, with the layer in one of the other places to keep | the same, and the fallback's own predicate decides |
+//!
+//! # What is told of it
+//!
+//! An [`Observer`] is told of each call whether it was answered without asking, by another call or not, and of errors
+//! that a kept answer stood in for. `CacheMetrics` of `tower-bedrock` is one, for the `metrics` facade; there, metrics of
+//! requests around the layer count what stood in.
 //!
 //! # Errors
 //!

@@ -1,4 +1,4 @@
-//! Handles for what policies report: waits, circuit breakers, quotas.
+//! Handles for what policies report: waits, circuit breakers, quotas, caches.
 //!
 //! Policies know no metrics, and metrics know no policies. Whoever composes both records the ones' reports with
 //! these; the crate `tower-bedrock` does it for its own in its module `metrics`.
@@ -17,6 +17,8 @@
 //! As with the layers: install your recorder first. Handles are registered once a key, and the first 256 keys have
 //! labels of their own.
 
+mod cache;
+
 use std::{
     fmt,
     hash::Hash,
@@ -31,6 +33,8 @@ use metrics::{Counter, Gauge, Histogram, Label};
 use parking_lot::Mutex;
 use tower_bedrock_core::Target;
 
+pub use self::cache::CacheEvent;
+use self::cache::Cached;
 use crate::{
     bounded::{Bounded, OTHER},
     handles::{describe, names_of, register_counter, register_gauge, register_histogram},
@@ -46,6 +50,7 @@ use crate::{
 pub struct TargetMetrics {
     retries: Arc<Bounded<Target, Histogram>>,
     breakers: Arc<Bounded<Target, Breaker>>,
+    caches: Arc<Bounded<Target, Cached>>,
 }
 
 /// The handles of one circuit breaker.
@@ -74,6 +79,7 @@ impl TargetMetrics {
         Self {
             retries: Arc::default(),
             breakers: Arc::default(),
+            caches: Arc::default(),
         }
     }
 
@@ -84,6 +90,7 @@ impl TargetMetrics {
         for target in targets {
             self.retries.reserve(&target, new_delays);
             self.breakers.reserve(&target, Breaker::new);
+            self.caches.reserve(&target, Cached::new);
         }
         self
     }

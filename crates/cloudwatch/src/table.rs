@@ -115,7 +115,7 @@ metrics! {
     FALLBACK_MODEL_INVOCATIONS = "FallbackModelInvocations", Counter, Count, TARGET,
         "Requests that another target served than the one asked for; labelled with the target asked for.";
     DEGRADED_ANSWERS = "DegradedAnswers", Counter, Count, TARGET,
-        "Requests answered with a cached or canned answer.";
+        "Requests answered with a cached or canned answer because all else had failed; not among RequestErrors.";
     CANCELLED_REQUESTS = "CancelledRequests", Counter, Count, TARGET,
         "Requests whose caller went away before the end.";
 
@@ -126,6 +126,12 @@ metrics! {
         "0 where calls pass, 1 where probes may, 2 where calls are turned away.";
     CIRCUIT_BREAKER_TRANSITIONS = "CircuitBreakerTransitions", Counter, Count, TARGET_AND_STATE,
         "Changes of a circuit breaker's state, by the state it entered.";
+    CACHE_HITS = "CacheHits", Counter, Count, TARGET,
+        "Calls that a cache answered without asking, with a kept answer that was fresh enough.";
+    CACHE_SHARED_ANSWERS = "CacheSharedAnswers", Counter, Count, TARGET,
+        "Calls that a cache answered with the answer of an identical one that was under way.";
+    CACHE_MISSES = "CacheMisses", Counter, Count, TARGET,
+        "Calls that a cache had to ask for; those whose answers are not to be kept do not count.";
     QUOTA_UTILIZATION = "QuotaUtilization", Gauge, Percent, QUOTA_AND_LIMIT,
         "Used of a limit, reservations included; the limit is the one kept now, lower after throttles.";
     QUOTA_DEBT = "QuotaDebt", Gauge, Count, QUOTA,

@@ -10,8 +10,8 @@
 //! let leaf = BedrockService::new(&aws_config::load_from_env().await)?;
 //! let cache = caching::builder::<ConverseStreamInput>().max_bytes(64 << 20).build()?;
 //! let bedrock = ServiceBuilder::new()
+//!     // In place of both a `StandardStack` with this cache, or the layers you want.
 //!     .layer(cache)
-//!     // In place of it a `StandardStack`, or the layers you want.
 //!     .layer(TimeoutLayer::REQUEST)
 //!     .service(leaf.clone());
 //!

@@ -63,7 +63,7 @@
 //!
 //! `StandardStack` (feature `stack`, on by default) has retry, quota, breaker, fallback, time limits, metrics and
 //! spans, in the order that its documentation explains, and every layer can be replaced or left out; the module
-//! `config` (feature `config`) builds it from a file. A cache goes around it, or is what its fallback asks last.
+//! `config` (feature `config`) builds it from a file. A cache goes into it by `with_cache`, or is what its fallback asks last.
 //!
 //! # Tune
 //!

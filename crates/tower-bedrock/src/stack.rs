@@ -43,6 +43,7 @@ use crate::metrics::{BreakerMetrics, QuotaMetrics, RetryMetrics};
 ///
 /// ```text
 /// metrics and span       one per request: what the application sees
+///   (cache)              by `with_cache`: what is kept stands in for whatever fails inside
 ///   timeout              one deadline for everything inside
 ///     fallback           each hop has its own retries, breaker and quota
 ///       retry            owns every retry; outside the breaker, so that each attempt is asked for
@@ -64,6 +65,7 @@ use crate::metrics::{BreakerMetrics, QuotaMetrics, RetryMetrics};
 /// | retry | [`with_retry`](Self::with_retry) | [`without_retry`](Self::without_retry) |
 /// | breaker | [`with_breaker`](Self::with_breaker) | [`without_breaker`](Self::without_breaker) |
 /// | quota | [`with_quota`](Self::with_quota) | [`without_quota`](Self::without_quota) |
+/// | cache | [`with_cache`](Self::with_cache), around the time limit of a request | as it comes |
 /// | timeouts | [`with_request_timeout`](Self::with_request_timeout), [`with_attempt_timeout`](Self::with_attempt_timeout) | [`without_timeouts`](Self::without_timeouts) |
 /// | metrics | [`with_request_metrics`](Self::with_request_metrics), [`with_attempt_metrics`](Self::with_attempt_metrics) | [`without_metrics`](Self::without_metrics) |
 /// | spans | [`with_request_trace`](Self::with_request_trace), [`with_attempt_trace`](Self::with_attempt_trace) | [`without_trace`](Self::without_trace) |
@@ -166,8 +168,9 @@ impl<F, R, B, Q, O, A> StandardStack<F, R, B, Q, O, A> {
         &self.reports.quota
     }
 
-    #[cfg(feature = "config")]
-    pub(crate) const fn target_metrics(&self) -> &TargetMetrics {
+    /// What the retry layer and the circuit breaker report to, unless others have been put into their slots: for what
+    /// else has something to tell of targets, such as a cache.
+    pub const fn target_metrics(&self) -> &TargetMetrics {
         &self.reports.target
     }
 

@@ -12,7 +12,7 @@ use tower::{Layer, Service, ServiceExt, layer::util::Stack, service_fn};
 use tower_bedrock::{
     Answer, Context, FaultKind, HasCompletion, HasFault, HasTarget, Invocation, StandardStack,
     Target,
-    cache::{CacheLayer, Key, NotKept},
+    cache::{Builder, CacheLayer, Key, NotKept},
     fallback::{Alternative, Chain, FallbackLayer},
 };
 
@@ -23,7 +23,9 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 type Call = Invocation<Prompt>;
 type Text = Answer<String>;
-type Cache = CacheLayer<fn(&Call) -> Option<Key>, fn(&String) -> usize, String>;
+type KeyOf = fn(&Call) -> Option<Key>;
+type BytesOf = fn(&String) -> usize;
+type Cache = CacheLayer<KeyOf, BytesOf, String>;
 
 fn call() -> Call {
     let mut input = Input::default();
@@ -33,14 +35,14 @@ fn call() -> Call {
         .to(Target::parse("us-east-1", CLAUDE).unwrap())
 }
 
+fn builder() -> Builder<KeyOf, BytesOf> {
+    let key: KeyOf = |call| Some(Key::of(call, "Converse", b"Say hello."));
+    Cache::builder(key, String::len as BytesOf).stale_for(2 * HOUR)
+}
+
 /// Keeps answers, and leaves it to the last hop to give them again.
 fn cache() -> Cache {
-    let key: fn(&Call) -> Option<Key> = |call| Some(Key::of(call, "Converse", b"Say hello."));
-    Cache::builder(key, String::len as fn(&String) -> usize)
-        .stale_for(2 * HOUR)
-        .stale_if(|_| false)
-        .build()
-        .unwrap()
+    builder().stale_if(|_| false).build().unwrap()
 }
 
 fn chain() -> FallbackLayer {
@@ -193,4 +195,18 @@ async fn a_breaker_that_is_open_leaves_the_kept_answer_at_once() {
     let answer = send(&service, call()).await.unwrap();
     assert!(answer.history().unwrap().degraded.is_some());
     assert_eq!(simulator.ledger().entries.len(), calls);
+}
+
+/// Why a cache of the stack's own stands around its time limit.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_ran_out_of_time_is_answered_from_a_cache_around_its_limit() {
+    let simulator = Simulator::new(Config::default()).unwrap();
+    let service = StandardStack::new()
+        .unwrap()
+        .with_cache(builder().build().unwrap())
+        .layer(leaf(&simulator));
+    send(&service, call()).await.unwrap();
+    fail(&simulator, FaultName::Hang);
+    let answer = send(&service, call()).await.unwrap();
+    assert!(answer.history().unwrap().degraded.is_some());
 }

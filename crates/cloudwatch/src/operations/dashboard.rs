@@ -148,12 +148,15 @@ pub(crate) const PANELS: &[Panel] = &[
         against_last_week: false,
     },
     Panel {
-        title: "Requests, retries, cancelled",
+        title: "Requests, retries, cancelled, cache",
         unit: "short",
         lines: &[
             each(table::REQUESTS, Stat::Sum, "requests"),
             each(table::RETRIES, Stat::Sum, "retries"),
             each(table::CANCELLED_REQUESTS, Stat::Sum, "cancelled"),
+            each(table::CACHE_HITS, Stat::Sum, "cache hits"),
+            each(table::CACHE_SHARED_ANSWERS, Stat::Sum, "cache shared"),
+            each(table::CACHE_MISSES, Stat::Sum, "cache misses"),
         ],
         against_last_week: false,
     },

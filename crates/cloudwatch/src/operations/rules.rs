@@ -38,8 +38,8 @@ pub enum AlarmKind {
     BreakerOpen,
     /// At least so many "too many connections" in each of three minutes of five; 1 unless set.
     PoolSaturated,
-    /// More than so many percent of requests served by another target, of at least twenty in fifteen
-    /// minutes; 10 unless set.
+    /// More than so many percent of requests served by another target, or by a cached or canned answer because all
+    /// else had failed, of at least twenty in fifteen minutes; 10 unless set.
     FallbackHigh,
 }
 
@@ -359,18 +359,19 @@ const POOL_SATURATED: Rule = Rule {
 const FALLBACK_HIGH: Rule = Rule {
     title: "Degraded but functional",
     severity: Severity::Notice,
-    meaning: "Many requests are answered by another target than the one asked for.",
-    what_to_do: "Users are served, perhaps by a lesser model or from farther away. See which alarm of the target went off before: that is the cause. Mind the cost and the quota of the target that serves now.",
+    meaning: "Many requests are answered by another target than the one asked for, or with a cached or canned answer.",
+    what_to_do: "Users are served, perhaps by a lesser model, from farther away or with an old answer. See which alarm of the target went off before: that is the cause. Mind the cost and the quota of the target that serves now.",
     inputs: &[
         sum("fallbacks", table::FALLBACK_MODEL_INVOCATIONS),
+        sum("degraded", table::DEGRADED_ANSWERS),
         sum("requests", table::REQUESTS),
     ],
-    expression: "IF(FILL(requests, 0) >= 20, 100 * FILL(fallbacks, 0) / requests, 0)",
+    expression: "IF(FILL(requests, 0) >= 20, 100 * (FILL(fallbacks, 0) + FILL(degraded, 0)) / requests, 0)",
     comparison: Comparison::Above,
     threshold: 10.0,
     period: 900,
     evaluation_periods: 1,
     datapoints: 1,
-    promql: "100 * sum by (ModelId, Region) (increase(FallbackModelInvocations[15m])) / (sum by (ModelId, Region) (increase(Requests[15m])) >= 20) > {threshold}",
+    promql: "100 * (sum by (ModelId, Region) (increase(FallbackModelInvocations[15m])) + sum by (ModelId, Region) (increase(DegradedAnswers[15m]))) / (sum by (ModelId, Region) (increase(Requests[15m])) >= 20) > {threshold}",
     promql_for: "0m",
 };

@@ -12,7 +12,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_bedrock_cloudwatch::policy::{LimitLevel, QuotaLabels, QuotaMetrics, Standing};
 use tower_bedrock_cloudwatch::{
     METRICS, MetricsLayer,
-    policy::{BreakerState, TargetMetrics},
+    policy::{BreakerState, CacheEvent, TargetMetrics},
     table::Kind,
 };
 use tower_bedrock_core::{Answer, BoxError, Fault, FaultKind, HasTarget, Invocation, Target};
@@ -165,15 +165,18 @@ fn targets_that_are_named_to_policies_keep_their_labels() {
     for n in 0..300 {
         let invented = Target::parse("us-east-1", &format!("acme.model-{n}-v1:0")).unwrap();
         metrics.retry_delayed(&invented, 1, Duration::from_millis(2));
+        metrics.cached(&invented, CacheEvent::Missed);
         opened(invented);
     }
     metrics.retry_delayed(&target(), 1, Duration::from_millis(7));
+    metrics.cached(&target(), CacheEvent::Hit);
     opened(target());
     // Named again, as when a configuration is read anew, they stay as they are.
     let _again = metrics.clone().with_targets([target()]);
     let recorded = recorded(&snapshotter);
     assert_eq!(recorded[&at("CircuitBreakerState")], 2.0);
     assert_eq!(recorded[&at("RetryDelay")], 7.0);
+    assert_eq!(recorded[&at("CacheHits")], 1.0);
     let transitions = with("CircuitBreakerTransitions", "State=open");
     assert_eq!(recorded[&transitions], 1.0);
 }
@@ -214,6 +217,7 @@ async fn a_recorder_has_room_for_all_that_layers_label() {
     });
     for target in targets {
         policies.retry_delayed(&target, 1, Duration::ZERO);
+        policies.cached(&target, CacheEvent::Missed);
         for state in ["closed", "open", "half_open", "forced_open", "disabled"] {
             policies.breaker_entered(&target, BreakerState::Open, state, 1);
         }

@@ -1,3 +1,4 @@
+use tower::layer::util::Stack;
 use tower_bedrock_cloudwatch::{MetricsLayer, TraceLayer};
 use tower_layer::Layer;
 
@@ -54,6 +55,14 @@ impl<M, T, L> Edge<M, T, L> {
             metrics: self.metrics,
             trace: self.trace,
             timeout,
+        }
+    }
+
+    pub(super) fn with_cache<C>(self, cache: C) -> Edge<M, T, Stack<L, C>> {
+        Edge {
+            metrics: self.metrics,
+            trace: self.trace,
+            timeout: Stack::new(self.timeout, cache),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What can be put into the slots, and what is left out of them.
 
-use tower::layer::util::Identity;
+use tower::layer::util::{Identity, Stack};
 use tower_bedrock_cloudwatch::MetricsLayer;
 use tower_bedrock_core::Target;
 
@@ -82,6 +82,16 @@ impl<F, R, B, Q, M, T, L, A> StandardStack<F, R, B, Q, Edge<M, T, L>, A> {
         timeout: N,
     ) -> StandardStack<F, R, B, Q, Edge<M, T, N>, A> {
         self.with_request(|edge| edge.with_timeout(timeout))
+    }
+
+    /// Puts a cache around the time limit of a request, so that a kept answer can stand in for whatever fails, and inside
+    /// of the request's metrics and span, which tell of what the caller got. It becomes part of the time limit's slot, so
+    /// this comes after [`with_request_timeout`](Self::with_request_timeout) and
+    /// [`without_timeouts`](StandardStack::without_timeouts).
+    #[must_use]
+    #[expect(clippy::type_complexity, reason = "a slot that holds two layers")]
+    pub fn with_cache<C>(self, cache: C) -> StandardStack<F, R, B, Q, Edge<M, T, Stack<L, C>>, A> {
+        self.with_request(|edge| edge.with_cache(cache))
     }
 
     /// Puts other metrics of requests into their slot, outermost.

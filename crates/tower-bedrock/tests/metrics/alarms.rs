@@ -8,7 +8,8 @@ use std::{
 use metrics::set_default_local_recorder;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_bedrock::{
-    Answer, BoxError, Fault, FaultKind, HasTarget, Invocation, StandardStack,
+    Answer, BoxError, Degraded, Fault, FaultKind, HasCompletion, HasTarget, Invocation,
+    StandardStack,
     cloudwatch::{
         operations::{Operations, Query},
         recorder::{Batch, CloudWatchRecorder, Sink, SinkError},
@@ -62,6 +63,12 @@ async fn every_series_that_an_alarm_watches_is_sent() {
             alone.oneshot(call(Some(mistake))).await.unwrap_err();
         }
     }
+    let stale = service_fn(|_: Invocation<Option<FaultKind>>| async {
+        let mut answer = Answer::new(());
+        answer.history_mut().unwrap().degraded = Some(Degraded::default());
+        Ok::<_, BoxError>(answer)
+    });
+    stack.layer(stale).oneshot(call(None)).await.unwrap();
     let troubles = [
         FaultKind::ThrottledTokens,
         FaultKind::TooManyConnections,

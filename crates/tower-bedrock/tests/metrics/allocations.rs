@@ -3,6 +3,7 @@
 use std::{
     pin::pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use metrics::set_default_local_recorder;
@@ -10,8 +11,9 @@ use tower::{Layer, Service, service_fn};
 use tower_bedrock::{
     Answer, BoxError, Demand, Invocation, TokenUsage,
     breaker::CircuitBreakerLayer,
+    cache::Observer,
     cloudwatch::recorder::CloudWatchRecorder,
-    metrics::{BreakerMetrics, QuotaMetrics, RetryMetrics},
+    metrics::{BreakerMetrics, CacheMetrics, QuotaMetrics, RetryMetrics},
     quota::{LimitTable, Limiter, Limits, QuotaLayer, QuotaPattern},
     retry::{Policy, RetryLayer},
 };
@@ -65,5 +67,20 @@ fn a_successful_call_allocates_nothing() {
     };
     (0..3).for_each(|_| call());
     let allocated = allocation_counter::measure(|| (0..100).for_each(|_| call()));
+    assert_eq!(allocated.count_total, 0);
+}
+
+#[test]
+fn what_a_cache_does_is_recorded_without_allocating() {
+    let recorder = CloudWatchRecorder::builder().build().unwrap();
+    let _guard = set_default_local_recorder(&recorder);
+    let (metrics, target) = (CacheMetrics::new(), target());
+    let record = || {
+        metrics.hit(&target, Duration::ZERO);
+        metrics.shared(&target);
+        metrics.missed(&target);
+    };
+    record();
+    let allocated = allocation_counter::measure(|| (0..100).for_each(|_| record()));
     assert_eq!(allocated.count_total, 0);
 }

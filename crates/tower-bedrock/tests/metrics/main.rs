@@ -5,6 +5,7 @@
 
 mod alarms;
 mod allocations;
+mod cache;
 mod policies;
 mod quota;
 mod support;
