@@ -7,7 +7,7 @@ use http::{
     HeaderMap, StatusCode,
     header::{ACCEPT, CACHE_CONTROL},
 };
-use tower_bedrock::cache::{Cacheable, InvalidSetting, Key};
+use tower_bedrock::cache::{Cacheable, InvalidSetting, Key, Observer};
 use tower_bedrock_core::Invocation;
 
 use crate::{
@@ -36,7 +36,10 @@ pub struct KeptResponse {
 }
 
 /// The layer as configured. Without a section nothing is kept.
-pub(crate) fn layer(config: Option<&CacheConfig>) -> Result<CacheLayer, InvalidSetting> {
+pub(crate) fn layer(
+    config: Option<&CacheConfig>,
+    observer: impl Observer,
+) -> Result<CacheLayer, InvalidSetting> {
     let key: KeyOf = if config.is_some() { key } else { |_| None };
     let config = config.copied().unwrap_or_default();
     CacheLayer::builder(key, KeptResponse::bytes as fn(&KeptResponse) -> usize)
@@ -44,6 +47,7 @@ pub(crate) fn layer(config: Option<&CacheConfig>) -> Result<CacheLayer, InvalidS
         .fresh_for(config.fresh_for)
         .stale_for(config.stale_for)
         .share_in_flight(config.share_in_flight)
+        .observer(observer)
         .build()
 }
 

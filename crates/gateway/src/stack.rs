@@ -1,8 +1,14 @@
 //! The one place where the layers around Bedrock are put together.
 
 use tokio::time::Duration;
-use tower::util::BoxCloneSyncService;
-use tower_bedrock::config::{ConfiguredStack, StackConfig};
+use tower::{
+    layer::{layer_fn, util::Stack as Layers},
+    util::BoxCloneSyncService,
+};
+use tower_bedrock::{
+    config::{ConfiguredStack, StackConfig},
+    metrics::CacheMetrics,
+};
 use tower_bedrock_core::{HasDemand, HasFault, HasTarget, Headroom, Invocation};
 use tower_layer::Layer;
 
@@ -18,9 +24,9 @@ use crate::{
 /// optional, would take longer to compile than the rest of the gateway.
 pub(crate) type Service = BoxCloneSyncService<Invocation<RawRequest>, RawResponse, UpstreamError>;
 
-/// The standard stack as configured, around the upstream, and around it the cache: whatever fails inside, the time
-/// limit of the request too, a kept answer can stand in for. [`StandardStack`](tower_bedrock::StandardStack) has
-/// the order of its layers and why it is this one.
+/// The standard stack as configured, around the upstream, with the cache: whatever fails inside, the time limit of the
+/// request too, a kept answer can stand in for. [`StandardStack`](tower_bedrock::StandardStack) has the order of its
+/// layers and why it is this one.
 #[derive(Debug)]
 pub(crate) struct Stack {
     config: StackConfig,
@@ -34,7 +40,7 @@ pub(crate) struct Stack {
 impl Stack {
     pub(crate) fn new(config: &Config, upstream: &Upstream) -> Result<Self, InvalidConfig> {
         let layers = config.stack.build().map_err(InvalidConfig::of_stack)?;
-        let cache = cached::layer(config.cache.as_ref()).map_err(InvalidConfig::of_cache)?;
+        let cache = cache(config, &layers)?;
         Self::around(upstream, config, layers, cache)
     }
 
@@ -47,7 +53,7 @@ impl Stack {
         let cache = if config.cache == self.cache_config {
             self.cache.clone()
         } else {
-            cached::layer(config.cache.as_ref()).map_err(InvalidConfig::of_cache)?
+            cache(config, &self.layers)?
         };
         let layers = config.stack.rebuild(&self.config, &self.layers);
         Self::around(
@@ -66,8 +72,8 @@ impl Stack {
     ) -> Result<Self, InvalidConfig> {
         let service = |layers: &ConfiguredStack| {
             // A box between them: the cache would be compiled anew for each change of the layers inside.
-            let inner = Service::new(layers.layer(upstream.clone()));
-            Service::new(cache.layer(inner))
+            let cache = Layers::new(layer_fn(Service::new), cache.clone());
+            Service::new(layers.clone().with_cache(cache).layer(upstream.clone()))
         };
         let bare = StackConfig::default();
         let bare = bare.build().map_err(InvalidConfig::of_stack)?;
@@ -124,4 +130,10 @@ impl Stack {
     pub(crate) const fn layers(&self) -> &ConfiguredStack {
         &self.layers
     }
+}
+
+/// The cache as configured, which reports to the stack's metrics.
+fn cache(config: &Config, layers: &ConfiguredStack) -> Result<CacheLayer, InvalidConfig> {
+    let metrics = CacheMetrics::from(layers.target_metrics().clone());
+    cached::layer(config.cache.as_ref(), metrics).map_err(InvalidConfig::of_cache)
 }

@@ -140,6 +140,51 @@ async fn the_breaker_and_a_quota_that_came_by_a_reload_are_there() {
     assert_eq!(level, [0.0], "{}", answer.text());
 }
 
+#[tokio::test]
+async fn what_the_cache_does_is_there_and_an_outage_that_it_bridges_is_no_error() {
+    const MODEL: &str = "amazon.nova-canvas-v1";
+    let mut fake = Fake::new().await;
+    let cache = format!("{METRICS}[retry]\nmax_attempts = 1\n[cache]\n");
+    let gateway = Running::new(&fake, &format!("{cache}fresh_for = \"1h\"\n")).await;
+    let path = converse(MODEL);
+    tokio::join!(gateway.post(&path, support::BODY), async {
+        fake.call().await.answer(200, &[], USAGE).await;
+    });
+    let hit = gateway.post(&path, support::BODY).await;
+    assert_eq!(hit.header("x-tower-bedrock-attempts"), "0");
+
+    // From now on only what is stale is given, and nothing is kept yet.
+    let toml = support::config(&fake.url(), &cache);
+    let config = Config::parse(&toml, &Flags::default()).unwrap();
+    assert!(gateway.handle.reload(config).unwrap().is_empty());
+    tokio::join!(gateway.post(&path, support::BODY), async {
+        fake.call().await.answer(200, &[], USAGE).await;
+    });
+    let (stale, ()) = tokio::join!(gateway.post(&path, support::BODY), async {
+        fake.call().await.answer(503, &UNAVAILABLE, "{}").await;
+    });
+    assert_eq!(stale.header("x-tower-bedrock-degraded"), "true");
+
+    let answer = scrape(&gateway).await;
+    let model = [
+        r#"ModelId="amazon.nova-canvas-v1""#,
+        r#"Region="us-east-1""#,
+    ];
+    for (metric, count) in [
+        ("CacheHits", 1.0),
+        ("CacheMisses", 3.0),
+        ("CacheSharedAnswers", 0.0),
+        ("DegradedAnswers", 1.0),
+        ("Requests", 4.0),
+        ("RequestErrors", 0.0),
+        ("Invocations", 2.0),
+        ("InvocationServerErrors", 1.0),
+    ] {
+        let counted: f64 = values(answer.text(), metric, &model).iter().sum();
+        assert_eq!(counted, count, "{metric}: {}", answer.text());
+    }
+}
+
 /// Labels are bounded, and clients name what models they like.
 #[tokio::test]
 async fn models_of_the_configuration_have_their_own_labels_whoever_calls_first() {

@@ -78,7 +78,7 @@ impl file::File {
         };
         // What they are built of is checked by building them.
         stack.build().map_err(InvalidConfig::of_stack)?;
-        cached::layer(self.cache.as_ref()).map_err(InvalidConfig::of_cache)?;
+        cached::layer(self.cache.as_ref(), ()).map_err(InvalidConfig::of_cache)?;
         let mut fleet = self.fleet;
         if let Some(fleet) = &mut fleet {
             fleet.password.clone_from(&flags.fleet_password);
