@@ -33,11 +33,17 @@ pub trait Headroom {
     /// not wait, [`Duration::MAX`] where no wait would help.
     fn time_to_serve(&self, target: &Target, demand: &Demand, context: &Context) -> Duration;
 
-    /// The tokens a minute that `target` has for all calls, where that is known: what a share of a quota is a
-    /// share of. Default: not known.
-    fn tokens_per_minute(&self, target: &Target) -> Option<u64> {
-        let _ = target;
-        None
+    /// The same for a call that leaves a share of every limit to others, 0.0 to 1.0: it would wait until there is room
+    /// for itself and that. Default: [`time_to_serve`](Self::time_to_serve), for what has no limits.
+    fn time_to_serve_leaving(
+        &self,
+        share: f64,
+        target: &Target,
+        demand: &Demand,
+        context: &Context,
+    ) -> Duration {
+        let _ = share;
+        self.time_to_serve(target, demand, context)
     }
 }
 
@@ -53,8 +59,14 @@ impl<H: Headroom + ?Sized> Headroom for Arc<H> {
         (**self).time_to_serve(target, demand, context)
     }
 
-    fn tokens_per_minute(&self, target: &Target) -> Option<u64> {
-        (**self).tokens_per_minute(target)
+    fn time_to_serve_leaving(
+        &self,
+        share: f64,
+        target: &Target,
+        demand: &Demand,
+        context: &Context,
+    ) -> Duration {
+        (**self).time_to_serve_leaving(share, target, demand, context)
     }
 }
 
@@ -65,16 +77,16 @@ impl<A: Headroom, B: Headroom> Headroom for (A, B) {
         first.max(self.1.time_to_serve(target, demand, context))
     }
 
-    /// The fewer.
-    fn tokens_per_minute(&self, target: &Target) -> Option<u64> {
-        let both = (
-            self.0.tokens_per_minute(target),
-            self.1.tokens_per_minute(target),
-        );
-        match both {
-            (Some(first), Some(second)) => Some(first.min(second)),
-            (first, second) => first.or(second),
-        }
+    fn time_to_serve_leaving(
+        &self,
+        share: f64,
+        target: &Target,
+        demand: &Demand,
+        context: &Context,
+    ) -> Duration {
+        let first = self.0.time_to_serve_leaving(share, target, demand, context);
+        let second = self.1.time_to_serve_leaving(share, target, demand, context);
+        first.max(second)
     }
 }
 
@@ -86,7 +98,15 @@ impl<H: Headroom> Headroom for Option<H> {
         })
     }
 
-    fn tokens_per_minute(&self, target: &Target) -> Option<u64> {
-        self.as_ref()?.tokens_per_minute(target)
+    fn time_to_serve_leaving(
+        &self,
+        share: f64,
+        target: &Target,
+        demand: &Demand,
+        context: &Context,
+    ) -> Duration {
+        self.as_ref().map_or(Duration::ZERO, |headroom| {
+            headroom.time_to_serve_leaving(share, target, demand, context)
+        })
     }
 }

@@ -44,7 +44,7 @@
 //! A [`Worker`] takes a message only when the stack's [`Headroom`](tower_bedrock_core::Headroom) says that a call
 //! like the latest one would be served at once, and asks again for each message before it is called for. Calls go
 //! out in the lowest priority, so that one which meets a quota's queue all the same stands behind everyone. What
-//! is held and finds no room goes back. A quarter of the tokens a minute is left for those who come
+//! is held and finds no room goes back. A quarter of every limit is left for those who come
 //! ([`WorkerBuilder::leave_share`]), because a window that is full is full for everyone.
 //!
 //! # At least once, and paid for once

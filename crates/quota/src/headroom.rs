@@ -1,7 +1,7 @@
 use tokio::time::Duration;
 use tower_bedrock_core::{Context, Demand, Headroom, Priority, Target, clock};
 
-use crate::{Limiter, QuotaKey, cost, key::Key, meter::Reading, state::State};
+use crate::{Limiter, QuotaKey, cost, key::Key, meter::Reading};
 
 /// How one limit stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,28 +96,31 @@ impl Limiter {
 /// How long a call would wait for its quota.
 impl Headroom for Limiter {
     fn time_to_serve(&self, target: &Target, demand: &Demand, context: &Context) -> Duration {
+        self.time_to_serve_leaving(0.0, target, demand, context)
+    }
+
+    /// A share of each limit as it is kept now, to the nearest whole request or token: of one that nothing is declared of,
+    /// of what its pace lets through at once; in a fleet, of this process's part of a minute, and of the whole day.
+    fn time_to_serve_leaving(
+        &self,
+        share: f64,
+        target: &Target,
+        demand: &Demand,
+        context: &Context,
+    ) -> Duration {
         let at = clock::now();
         let now = self.config().clock.time(at);
         let tokens = self.tokens_of(target, demand);
         let ask = self.config().ask(Some(Duration::MAX), tokens, context, at);
         let wait = match self.registry().find(target) {
-            Some(key) => key.look(|state, day| state.wait(&ask, now, day)),
+            Some(key) => key.look(|state, day| state.wait(&ask, share, now, day)),
             None => {
                 let (mut state, day) = self.registry().sketch(target, self.config());
                 let mut day = day.lock();
-                state.wait(&ask, now, day.as_deref_mut())
+                state.wait(&ask, share, now, day.as_deref_mut())
             }
         };
         wait.map_or(Duration::MAX, Duration::from_nanos)
-    }
-
-    /// The limit as it is kept now.
-    fn tokens_per_minute(&self, target: &Target) -> Option<u64> {
-        let reading = |state: &State| state.budget().tokens().reading().effective;
-        match self.registry().find(target) {
-            Some(key) => key.look(|state, _| reading(state)),
-            None => reading(&self.registry().sketch(target, self.config()).0),
-        }
     }
 }
 

@@ -223,14 +223,16 @@ impl State {
         }
     }
 
-    /// How long such a call would wait, in nanoseconds; `None` where no wait would help.
+    /// How long such a call would wait that leaves a share of every limit to others, in nanoseconds; `None` where no
+    /// wait would help.
     pub(crate) fn wait(
         &mut self,
         ask: &Ask<'_>,
+        share: f64,
         now: Time,
         day: Option<&mut DayState>,
     ) -> Option<u64> {
-        let books = self.budget.at(now, day);
+        let books = self.budget.at(now, day).leaving(share);
         match books.obstacle(ask.tokens) {
             Some(Obstacle::Never(_)) => None,
             None if self.queue.is_empty() => Some(0),

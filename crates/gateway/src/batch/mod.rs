@@ -61,7 +61,7 @@ pub struct BatchArgs {
     /// The most calls under way at once.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub concurrency: usize,
-    /// The share of a quota's tokens a minute that is left to others: as much as they may want at once.
+    /// The share of each of a quota's limits that is left to others: as much as they may want at once.
     #[arg(long, value_name = "SHARE", default_value_t = 0.25)]
     pub leave_share: f64,
     /// How often a record is attempted, each time with all the retries of the configuration.

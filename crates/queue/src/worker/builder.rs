@@ -67,17 +67,17 @@ impl<Q, S, C, R, H> WorkerBuilder<Q, S, C, R, H> {
         }
     }
 
-    /// The share of the tokens a minute that is left to others: 0.0 to 1.0, of a limit that the headroom knows.
-    /// Default 0.25.
+    /// The share that is left to others of every limit that the headroom knows: requests a minute, tokens a minute and
+    /// tokens a day. 0.0 to 1.0; default 0.25.
     ///
-    /// A window that is full of batch work is full for everyone until that leaves it, whatever priority the others have.
+    /// A window that is full of batch work is full for everyone until that leaves it, a day's for hours, whatever priority
+    /// the others have.
     /// So what is left has to be as much as people may want at once, beyond what they use all the time. Where they
     /// use 40% of a quota and come at random, a quarter is enough for them not to notice the batch at all. Zero
     /// uses all there is: for a quota that nobody else needs at the moment.
     ///
-    /// Requests a minute are not left: where they are the limit that binds, batch work may fill their window.
-    ///
     /// Where a limit has no room for a call and this, half of it is left, or a quarter, and so on, and a warning is logged.
+    /// Of few requests it is the nearest whole number: one of three, and of one none.
     #[must_use]
     pub const fn leave_share(mut self, share: f64) -> Self {
         self.settings.leave = Leave::Share(share);
@@ -85,7 +85,7 @@ impl<Q, S, C, R, H> WorkerBuilder<Q, S, C, R, H> {
     }
 
     /// Leaves so many tokens to others, instead of a [share](Self::leave_share): the headroom is asked for each call's
-    /// demand and these on top.
+    /// demand and these on top. Of requests nothing is left.
     #[must_use]
     pub const fn leave_tokens(mut self, tokens: u64) -> Self {
         self.settings.leave = Leave::Tokens(tokens);

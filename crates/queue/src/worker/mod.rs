@@ -74,7 +74,7 @@ struct Settings {
 #[derive(Clone, Copy, Debug)]
 enum Leave {
     Tokens(u64),
-    /// Of the tokens a minute, where those are known.
+    /// Of every limit, where those are known.
     Share(f64),
 }
 

@@ -231,34 +231,36 @@ where
     /// How long a call would wait that leaves to others what is theirs. A limit that is too low for both has half of
     /// that left, or a quarter, or what it has room for; `Duration::MAX` is for a call that does not fit by itself.
     fn time_to_fit(&self, call: &Call) -> Duration {
-        let wait = |leave| {
-            let demand = leaving(call.demand, leave);
-            let headroom = &self.worker.headroom;
-            headroom.time_to_serve(&call.target, &demand, &call.context)
-        };
-        let leave = match self.worker.settings.leave {
-            Leave::Tokens(tokens) => tokens,
+        let Call {
+            target,
+            demand,
+            context,
+        } = call;
+        let headroom = &self.worker.headroom;
+        // Where only a part is left of what is to be.
+        let wait = |part: f64| match self.worker.settings.leave {
             Leave::Share(share) => {
-                let limit = self.worker.headroom.tokens_per_minute(&call.target);
-                // `as` saturates.
-                limit.map_or(0, |limit| (limit as f64 * share) as u64)
+                headroom.time_to_serve_leaving(share * part, target, demand, context)
+            }
+            Leave::Tokens(tokens) => {
+                let demand = leaving(*demand, (tokens as f64 * part) as u64);
+                headroom.time_to_serve(target, &demand, context)
             }
         };
-        let all = wait(leave);
-        if all < Duration::MAX || leave == 0 || wait(0) == Duration::MAX {
+        let all = wait(1.0);
+        if all < Duration::MAX || wait(0.0) == Duration::MAX {
             return all;
         }
-        let halves = std::iter::successors(Some(leave / 2), |left| (*left > 0).then_some(left / 2));
+        let halves = std::iter::successors(Some(0.5), |part| Some(part / 2.0)).take(64);
         let fits = halves
-            .map(|left| (left, wait(left)))
+            .map(|part| (part, wait(part)))
             .find(|(_, wait)| *wait < Duration::MAX);
-        let (left, wait) = fits.unwrap_or((0, Duration::MAX));
+        let (part, wait) = fits.unwrap_or_else(|| (0.0, wait(0.0)));
         if !self.warned.swap(true, Relaxed) {
             tracing::warn!(
-                leave,
-                left,
-                model = %call.target,
-                "a limit is too low for a call and the tokens to be left: fewer are left"
+                part,
+                model = %target,
+                "a limit is too low for a call and what is to be left of it: only a part of that is left"
             );
         }
         wait

@@ -1,5 +1,8 @@
 //! Work is taken only when there is room for it.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use tokio::time::{Duration, Instant, sleep, timeout};
 use tower_bedrock_core::{Answer, Content, Context, Demand, Headroom, Invocation, Target};
 use tower_bedrock_queue::{Message, Worker, codec_fn};
@@ -107,31 +110,51 @@ async fn what_is_left_to_others_is_asked_for_on_top() {
     assert_eq!(demand.max_output_tokens(), Some(10_200));
 }
 
-/// A target that has so many tokens a minute.
-struct PerMinute(u64, Told);
+/// Has room for a call by itself, and for one that leaves no more than such a share; notes what is to be left.
+#[derive(Clone)]
+struct Shares(f64, Arc<Mutex<Vec<f64>>>);
 
-impl Headroom for PerMinute {
-    fn time_to_serve(&self, target: &Target, demand: &Demand, context: &Context) -> Duration {
-        self.1.time_to_serve(target, demand, context)
+impl Headroom for Shares {
+    fn time_to_serve(&self, _: &Target, _: &Demand, _: &Context) -> Duration {
+        panic!("not asked what a share is left of");
     }
 
-    fn tokens_per_minute(&self, _: &Target) -> Option<u64> {
-        Some(self.0)
+    fn time_to_serve_leaving(
+        &self,
+        share: f64,
+        _: &Target,
+        demand: &Demand,
+        _: &Context,
+    ) -> Duration {
+        assert_eq!(demand.max_output_tokens(), Some(200));
+        self.1.lock().push(share);
+        if share > self.0 {
+            Duration::MAX
+        } else {
+            Duration::ZERO
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quarter_of_a_limit_that_is_known_is_left_to_others() {
-    let queue = queue_of(["a"]);
-    let told = Told::default();
-    worker(&queue, &Asked::default())
-        .headroom(((), PerMinute(40_000, told.clone())))
-        .build()
-        .unwrap()
-        .run_until(queue.drained())
-        .await;
-    let demand = told.demand().unwrap();
-    assert_eq!(demand.max_output_tokens(), Some(10_200));
+async fn a_quarter_of_the_limits_is_left_to_others_or_what_they_have_room_for() {
+    for (most, expected) in [
+        (1.0, [0.25].as_slice()),
+        (0.1, &[0.25, 0.0, 0.125, 0.0625]),
+        // By itself it is too large for them: that is for the service to say.
+        (-1.0, &[0.25, 0.0]),
+    ] {
+        let queue = queue_of(["a"]);
+        let asked = Arc::default();
+        worker(&queue, &Asked::default())
+            .headroom(((), Some(Arc::new(Shares(most, Arc::clone(&asked))))))
+            .build()
+            .unwrap()
+            .run_until(queue.drained())
+            .await;
+        let asked = asked.lock();
+        assert_eq!(asked[..expected.len()], *expected);
+    }
 }
 
 /// A quota that is empty at first and has so many tokens after a minute: what asks for more is never served.

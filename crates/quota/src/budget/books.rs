@@ -14,6 +14,15 @@ pub(crate) struct Books<'a> {
     own: &'a mut Budget,
     day: Option<&'a mut DayState>,
     now: Time,
+    left: Left,
+}
+
+/// What a call is to leave of each limit to others: it needs room for itself and this.
+#[derive(Clone, Copy, Debug, Default)]
+struct Left {
+    requests: u64,
+    tokens: u64,
+    day: u64,
 }
 
 /// What stands in a call's way.
@@ -40,8 +49,23 @@ pub(crate) struct Refusal {
 const LEAST_WAIT: u64 = 1_000_000;
 
 impl<'a> Books<'a> {
-    pub(super) const fn new(own: &'a mut Budget, day: Option<&'a mut DayState>, now: Time) -> Self {
-        Self { own, day, now }
+    pub(super) fn new(own: &'a mut Budget, day: Option<&'a mut DayState>, now: Time) -> Self {
+        Self {
+            own,
+            day,
+            now,
+            left: Left::default(),
+        }
+    }
+
+    /// The same for a call that leaves a share of every limit to others.
+    pub(crate) fn leaving(mut self, share: f64) -> Self {
+        self.left = Left {
+            requests: self.own.requests.part(share),
+            tokens: self.own.tokens.part(share),
+            day: self.day.as_ref().map_or(0, |day| day.part(share)),
+        };
+        self
     }
 
     pub(crate) const fn now(&self) -> Time {
@@ -56,10 +80,11 @@ impl<'a> Books<'a> {
     /// Whether nothing is in the way of a call, were it the next.
     #[inline]
     pub(crate) fn fits(&self, tokens: u64) -> bool {
-        let Self { own, day, now } = self;
-        own.requests.fits(1)
-            && own.tokens.fits(tokens)
-            && day.as_ref().is_none_or(|day| day.fits(*now, tokens))
+        let (requests, of_minute, of_day) = self.left.and(1, tokens);
+        let Self { own, day, now, .. } = self;
+        own.requests.fits(requests)
+            && own.tokens.fits(of_minute)
+            && day.as_ref().is_none_or(|day| day.fits(*now, of_day))
     }
 
     /// The last thing to get out of the way of a call, were it the next.
@@ -67,17 +92,21 @@ impl<'a> Books<'a> {
         if self.fits(tokens) {
             return None;
         }
-        let Self { own, day, now } = self;
-        if tokens > own.tokens.most() {
+        let (requests, of_minute, of_day) = self.left.and(1, tokens);
+        let Self { own, day, now, .. } = self;
+        if requests > own.requests.most() {
+            return Some(Obstacle::Never(Limit::RequestsPerMinute));
+        }
+        if of_minute > own.tokens.most() {
             return Some(Obstacle::Never(Limit::TokensPerMinute));
         }
-        if day.as_ref().is_some_and(|day| tokens > day.most()) {
+        if day.as_ref().is_some_and(|day| of_day > day.most()) {
             return Some(Obstacle::Never(Limit::TokensPerDay));
         }
         let (limit, at) = last(
-            own.requests.opens_at(*now, 1),
-            own.tokens.opens_at(*now, tokens),
-            day.as_ref().map(|day| day.opens_at(*now, tokens)),
+            own.requests.opens_at(*now, requests),
+            own.tokens.opens_at(*now, of_minute),
+            day.as_ref().map(|day| day.opens_at(*now, of_day)),
         );
         Some(Obstacle::Until(limit, at))
     }
@@ -95,7 +124,7 @@ impl<'a> Books<'a> {
 
     #[inline]
     fn take_off(&mut self, tokens: u64, charge: impl Fn(&mut Meter, Time, u64) -> Ticket) -> Grant {
-        let Self { own, day, now } = self;
+        let Self { own, day, now, .. } = self;
         own.granted += 1;
         own.in_flight.calls += 1;
         own.in_flight.tokens = own.in_flight.tokens.saturating_add(tokens);
@@ -127,7 +156,7 @@ impl<'a> Books<'a> {
 
     #[inline]
     fn each(&mut self, grant: &mut Grant, step: impl Fn(&mut Meter, Time, &mut Ticket, u64)) {
-        let Self { own, day, now } = self;
+        let Self { own, day, now, .. } = self;
         step(&mut own.requests, *now, &mut grant.requests, 1);
         step(&mut own.tokens, *now, &mut grant.own_tokens, grant.tokens);
         if let (Some(day), Some(ticket)) = (day, &mut grant.day_tokens) {
@@ -168,25 +197,25 @@ impl<'a> Books<'a> {
     /// How long a call would wait behind those ahead of it, in nanoseconds, and for which limit. Each of
     /// those counts at what calls cost in the end.
     pub(crate) fn forecast(&self, ahead: Load, tokens: u64) -> (Limit, u64) {
-        let Self { own, day, now } = self;
-        let calls = ahead.calls.saturating_add(1);
+        let Self { own, day, now, .. } = self;
         let in_flight = own.in_flight.tokens as f64;
         let share = own.settled.share();
         // Calls in flight may cost more in the end than they reserved.
         let more = in_flight * (share - 1.0).max(0.0);
         let wanted = tokens.saturating_add((ahead.tokens as f64 * share + more) as u64);
+        let (requests, of_minute, of_day) = self.left.and(ahead.calls.saturating_add(1), wanted);
         let returns = Returns {
             tokens: in_flight * (1.0 - share).max(0.0),
             over: own.attempts.lasts(),
         };
         let (limit, at) = last(
-            own.requests.forecast(*now, calls),
-            returns.soonest(*now, MINUTE, wanted, own.tokens.available(), |tokens| {
+            own.requests.forecast(*now, requests),
+            returns.soonest(*now, MINUTE, of_minute, own.tokens.available(), |tokens| {
                 own.tokens.forecast(*now, tokens)
             }),
             day.as_ref().map(|day| {
                 let available = day.available(*now);
-                returns.soonest(*now, DAY, wanted, available, |tokens| {
+                returns.soonest(*now, DAY, of_day, available, |tokens| {
                     day.forecast(*now, tokens)
                 })
             }),
@@ -268,6 +297,18 @@ impl<'a> Books<'a> {
         if let (Some(day), Some(ticket)) = (&mut self.day, grant.day_tokens) {
             day.meter_mut().give_back(ticket, grant.tokens);
         }
+    }
+}
+
+impl Left {
+    /// What so many calls, and tokens, need room for: requests, tokens a minute and tokens a day.
+    #[inline]
+    const fn and(self, calls: u64, tokens: u64) -> (u64, u64, u64) {
+        (
+            self.requests.saturating_add(calls),
+            self.tokens.saturating_add(tokens),
+            self.day.saturating_add(tokens),
+        )
     }
 }
 

@@ -38,6 +38,10 @@ impl Place {
         u64::MAX
     }
 
+    pub(super) const fn left(&self) -> u64 {
+        0
+    }
+
     pub(super) const fn changes_after(&self, now: Time) -> Time {
         now
     }

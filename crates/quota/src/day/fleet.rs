@@ -93,6 +93,10 @@ impl Place {
         }
     }
 
+    pub(super) fn left(&self) -> u64 {
+        self.0.as_ref().map_or(0, |shared| shared.part.left())
+    }
+
     pub(super) fn changes_after(&self, now: Time) -> Time {
         let shared = self.0.as_ref();
         shared.map_or(now, |shared| shared.part.changes_after(now))

@@ -147,6 +147,11 @@ impl DayState {
         self.meter.most()
     }
 
+    /// A share of it, less what a fleet has that nobody holds: others can have that.
+    pub(crate) fn part(&self, share: f64) -> u64 {
+        self.meter.part(share).saturating_sub(self.place.left())
+    }
+
     pub(crate) fn available(&self, now: Time) -> u64 {
         if self.held_until(now) > now {
             0

@@ -27,8 +27,9 @@ pub(crate) struct Part {
     /// What the two together had come to when the store was last known to count it all.
     counted: u64,
     lease: Lease,
-    /// What may be spent beyond what is leased when the store falls silent.
-    safe: u64,
+    /// What nobody held when the store last answered. When it falls silent, each may spend a part of that beyond what
+    /// is leased.
+    left: u64,
     /// Before the last renewal that was answered.
     answered: Option<Time>,
     /// When the store is known to have room again.
@@ -84,7 +85,7 @@ impl Part {
             cap: 0,
             counted: 0,
             lease: Lease::Until(now.plus(patience)),
-            safe: u64::MAX,
+            left: u64::MAX,
             answered: None,
             opens: Time::ZERO,
             demand: Demand::default(),
@@ -105,7 +106,8 @@ impl Part {
             Lease::Until(end) if end <= now => {
                 // The rest of the slice counts as used, but not for as long as what is used of it from now on.
                 self.counted = self.counted.min(self.in_use());
-                self.cap = self.in_use().saturating_add(self.safe);
+                let safe = self.left / self.members();
+                self.cap = self.in_use().saturating_add(safe);
                 self.lease = Lease::Safe(end.plus(DAY));
             }
             Lease::Safe(end) if end <= now => self.cap = u64::MAX,
@@ -120,6 +122,11 @@ impl Part {
             return u64::MAX;
         }
         self.slice(used)
+    }
+
+    /// What all may have that nobody holds, as the store said last.
+    pub(crate) const fn left(&self) -> u64 {
+        self.left
     }
 
     /// When a call for which there is no room is worth looking at again.
@@ -329,7 +336,7 @@ impl Part {
             if self.cap.saturating_sub(self.in_use()) >= self.demand.missed {
                 self.demand.missed = 0;
             }
-            self.safe = award.left / self.members();
+            self.left = award.left;
             self.opens = match award.opens {
                 0 => Time::ZERO,
                 opens => sent.plus(opens.saturating_mul(1_000_000)),

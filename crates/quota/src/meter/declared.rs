@@ -86,6 +86,10 @@ impl Declared {
         self.declared
     }
 
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
     pub(crate) fn available(&self) -> u64 {
         self.limit.saturating_sub(self.tally.used(self.limit))
     }

@@ -159,6 +159,17 @@ impl Meter {
         }
     }
 
+    /// A share of what it would let through at once, were nothing in use; zero where there is no limit. To the nearest
+    /// whole one.
+    pub(crate) fn part(&self, share: f64) -> u64 {
+        let whole = match &self.kind {
+            Kind::Declared(meter) => meter.limit(),
+            Kind::Unknown(meter) => meter.slack(),
+        };
+        // `as` saturates, and takes 0 for no number.
+        (whole as f64 * share).round() as u64
+    }
+
     /// How much of the limit is used up, as a share of it; zero where there is none.
     pub(crate) fn fullness(&self) -> f64 {
         match &self.kind {

@@ -60,6 +60,10 @@ impl Unknown {
         }
     }
 
+    pub(crate) fn slack(&self) -> u64 {
+        self.pace.as_ref().map_or(0, |pace| pace.slack())
+    }
+
     pub(crate) fn available(&self) -> u64 {
         self.pace.as_ref().map_or(u64::MAX, |pace| {
             pace.slack().saturating_sub(pace.bucket.used())

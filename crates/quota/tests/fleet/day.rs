@@ -1,5 +1,7 @@
 //! Tokens a day, which all processes of a Region share.
 
+use tower_bedrock_core::Headroom;
+
 use super::*;
 
 const DAILY: u64 = 2_000_000;
@@ -353,5 +355,43 @@ async fn a_day_that_is_declared_again_is_asked_for_again() {
     call(&limiter, 1_500, 0, &world.service).await.unwrap();
     world.hours(2).await;
     world.check();
+    assert!(world.total() > DAILY * 98 / 100, "{}", world.total());
+}
+
+/// A batch that goes only while a share of the day is left to others, which is what is left of the whole day.
+#[tokio::test(start_paused = true)]
+async fn a_share_of_the_day_is_left_to_the_whole_fleet() {
+    let mut world = day();
+    world.start(1, 100);
+    let limiter = world.start(0, 0).limiter.clone();
+    let mut batch = JoinSet::new();
+    for _ in 0..4 {
+        let (limiter, service) = (limiter.clone(), world.service.clone());
+        batch.spawn(async move {
+            let (target, context) = (target(), Context::new());
+            let demand = Demand::new(1_500).with_max_output_tokens(0);
+            loop {
+                let wait = limiter.time_to_serve_leaving(0.25, &target, &demand, &context);
+                if wait.is_zero() {
+                    call(&limiter, 1_500, 1, &service).await.unwrap();
+                } else {
+                    sleep(Duration::from_secs(1)).await;
+                }
+            }
+        });
+    }
+    let mut stopped = (0, 0);
+    for minute in 1..30 {
+        world.until(minute).await;
+        if world.daily(1) > stopped.0 {
+            stopped = (world.daily(1), world.total());
+        }
+    }
+    world.check();
+    // People use a twentieth of that in a minute, and then what was left.
+    let (batch, used) = stopped;
+    assert!(batch > DAILY / 5, "{batch}");
+    let three_quarters = DAILY * 70 / 100..=DAILY * 79 / 100;
+    assert!(three_quarters.contains(&used), "{used}");
     assert!(world.total() > DAILY * 98 / 100, "{}", world.total());
 }

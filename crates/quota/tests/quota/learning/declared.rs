@@ -96,3 +96,25 @@ async fn what_was_learnt_never_forbids_a_call_that_the_declared_limit_allows() {
         .unwrap();
     reserved.sent();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_to_others_is_a_share_of_what_was_learnt() {
+    let limiter = declared();
+    let calls: Vec<_> = (0..80).map(|_| send(&limiter)).collect();
+    for call in calls {
+        call.fail(&Fault::new(FaultKind::ThrottledRequests));
+    }
+    assert_eq!(effective(&limiter).0, 76);
+    let demand = Demand::new(1).with_max_output_tokens(0);
+    let wait = |share| limiter.time_to_serve_leaving(share, &target(), &demand, &Context::new());
+    for _ in 0..57 {
+        assert_eq!(wait(0.25), Duration::ZERO);
+        drop(send(&limiter));
+    }
+    assert_ne!(wait(0.25), Duration::ZERO);
+    for _ in 0..19 {
+        assert_eq!(wait(0.0), Duration::ZERO);
+        drop(send(&limiter));
+    }
+    assert_ne!(wait(0.0), Duration::ZERO);
+}

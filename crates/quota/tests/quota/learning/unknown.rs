@@ -210,3 +210,31 @@ fn a_storm_of_throttles_is_soon_forgotten() {
         });
     }
 }
+
+/// A pace runs ahead by a second's worth at the most, and it is of that that a share is left.
+#[tokio::test(start_paused = true)]
+async fn what_is_left_to_others_is_a_share_of_what_a_pace_lets_through_at_once() {
+    let limiter = Limiter::new(LimitTable::new()).unwrap();
+    for _ in 0..1_200 {
+        drop(send(&limiter));
+        advance(Duration::from_millis(50)).await;
+    }
+    send(&limiter).fail(&Fault::new(FaultKind::ThrottledRequests));
+    advance(Duration::from_secs(10)).await;
+    let at_once = limiter.snapshot(&target()).unwrap();
+    let at_once = at_once.requests_per_minute.effective.unwrap() / 60;
+    assert!((16..24).contains(&at_once), "{at_once}");
+    let demand = Demand::new(1).with_max_output_tokens(0);
+    let wait = |share| limiter.time_to_serve_leaving(share, &target(), &demand, &Context::new());
+    let fill = |share| {
+        let mut calls = 0;
+        while wait(share).is_zero() {
+            drop(send(&limiter));
+            calls += 1;
+        }
+        calls
+    };
+    let left = at_once.div_ceil(2);
+    assert_eq!(fill(0.5), at_once - left);
+    assert_eq!(fill(0.0), left);
+}

@@ -1,6 +1,7 @@
 //! Those who wait, in paused time: who goes next, who gives up, and that nobody is forgotten.
 
 mod bounds;
+mod leaving;
 mod patience;
 mod turns;
 
