@@ -112,15 +112,18 @@ impl Headroom for Limiter {
         let now = self.config().clock.time(at);
         let tokens = self.tokens_of(target, demand);
         let ask = self.config().ask(Some(Duration::MAX), tokens, context, at);
-        let wait = match self.registry().find(target) {
-            Some(key) => key.look(|state, day| state.wait(&ask, share, now, day)),
+        let refusal = match self.registry().find(target) {
+            Some(key) => key.wait(&ask, share, now),
             None => {
                 let (mut state, day) = self.registry().sketch(target, self.config());
                 let mut day = day.lock();
                 state.wait(&ask, share, now, day.as_deref_mut())
             }
         };
-        wait.map_or(Duration::MAX, Duration::from_nanos)
+        refusal.map_or(Duration::ZERO, |refusal| {
+            let wait = refusal.retry_after.map(Duration::from_nanos);
+            wait.unwrap_or(Duration::MAX)
+        })
     }
 }
 

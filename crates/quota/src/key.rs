@@ -198,6 +198,16 @@ impl Key {
         );
     }
 
+    /// Why such a call would have to wait; `None` where it would not. Nothing is reserved; but whoever shares the limits
+    /// out is told, as of a call that was turned away: who goes only once there is room is to be given some.
+    pub(crate) fn wait(&self, ask: &Ask<'_>, share: f64, now: Time) -> Option<Refusal> {
+        self.step(|state, mut day, _| {
+            let refusal = state.wait(ask, share, now, day.as_deref_mut())?;
+            self.missed(&refusal, day);
+            Some(refusal)
+        })
+    }
+
     /// Looks at something.
     pub(crate) fn look<R>(&self, look: impl FnOnce(&mut State, Option<&mut DayState>) -> R) -> R {
         self.step(|state, day, _| look(state, day))

@@ -223,22 +223,25 @@ impl State {
         }
     }
 
-    /// How long such a call would wait that leaves a share of every limit to others, in nanoseconds; `None` where no
-    /// wait would help.
+    /// Why such a call would have to wait that leaves a share of every limit to others; `None` where it would not.
     pub(crate) fn wait(
         &mut self,
         ask: &Ask<'_>,
         share: f64,
         now: Time,
         day: Option<&mut DayState>,
-    ) -> Option<u64> {
+    ) -> Option<Refusal> {
         let books = self.budget.at(now, day).leaving(share);
         match books.obstacle(ask.tokens) {
-            Some(Obstacle::Never(_)) => None,
-            None if self.queue.is_empty() => Some(0),
+            Some(Obstacle::Never(limit)) => {
+                Some(books.refusal(limit, ask.tokens, Reason::TooLarge, None))
+            }
+            None if self.queue.is_empty() => None,
             obstacle => {
                 let newcomer = ask.newcomer(books.now(), ask.max_wait);
-                Some(forecast(&books, &self.queue, newcomer, obstacle).1)
+                let (limit, wait) = forecast(&books, &self.queue, newcomer, obstacle);
+                let refusal = || books.refusal(limit, ask.tokens, Reason::WaitTooLong, Some(wait));
+                (wait > 0).then(refusal)
             }
         }
     }

@@ -1,7 +1,5 @@
 //! Tokens a day, which all processes of a Region share.
 
-use tower_bedrock_core::Headroom;
-
 use super::*;
 
 const DAILY: u64 = 2_000_000;

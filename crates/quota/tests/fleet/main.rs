@@ -18,7 +18,7 @@ use tokio::{
     time::{Duration, Instant, sleep, sleep_until},
 };
 use tower_bedrock_core::{
-    Completion, Context, Demand, Fault, FaultKind, Priority, Target, TokenUsage,
+    Completion, Context, Demand, Fault, FaultKind, Headroom, Priority, Target, TokenUsage,
 };
 use tower_bedrock_quota::{
     Limit, LimitTable, Limiter, Limits, Observe, QuotaKey, QuotaPattern,

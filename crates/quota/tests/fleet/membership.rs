@@ -170,3 +170,33 @@ async fn what_was_used_counts_a_little_longer_in_a_fleet_too() {
         worker.abort();
     }
 }
+
+/// Whoever goes only when there is room, as a batch does, makes no call that waits for it.
+#[tokio::test(start_paused = true)]
+async fn who_was_away_and_only_asks_for_room_is_given_some() {
+    for daily in [None, Some(20 * LIMIT)] {
+        let mut table = table(limits(LIMIT));
+        if let Some(daily) = daily {
+            table = table.with_tokens_per_day("*", daily);
+        }
+        let mut world = World::with_table(LIMIT, MINUTE, table);
+        world.start(1, 10);
+        let limiter = world.start(0, 0).limiter.clone();
+        let (target, context) = (target(), Context::new());
+        let demand = Demand::new(1_500).with_max_output_tokens(0);
+        for minute in [0, 10, 30] {
+            world.until(minute).await;
+            while Instant::now() < world.start + (minute + 4) * MINUTE {
+                let wait = limiter.time_to_serve(&target, &demand, &context);
+                if wait.is_zero() {
+                    call(&limiter, 1_500, 1, &world.service).await.unwrap();
+                } else {
+                    sleep(Duration::from_millis(200)).await;
+                }
+            }
+            let used = world.used(minute + 3..minute + 4, |by| by == 1);
+            assert!(used > 0.5, "{daily:?}, minute {minute}: {used}");
+        }
+        world.check();
+    }
+}
