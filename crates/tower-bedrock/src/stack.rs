@@ -65,7 +65,7 @@ use crate::metrics::{BreakerMetrics, QuotaMetrics, RetryMetrics};
 /// | retry | [`with_retry`](Self::with_retry) | [`without_retry`](Self::without_retry) |
 /// | breaker | [`with_breaker`](Self::with_breaker) | [`without_breaker`](Self::without_breaker) |
 /// | quota | [`with_quota`](Self::with_quota) | [`without_quota`](Self::without_quota) |
-/// | cache | [`with_cache`](Self::with_cache), around the time limit of a request | as it comes |
+/// | cache | [`with_cache`](Self::with_cache) | as it comes |
 /// | timeouts | [`with_request_timeout`](Self::with_request_timeout), [`with_attempt_timeout`](Self::with_attempt_timeout) | [`without_timeouts`](Self::without_timeouts) |
 /// | metrics | [`with_request_metrics`](Self::with_request_metrics), [`with_attempt_metrics`](Self::with_attempt_metrics) | [`without_metrics`](Self::without_metrics) |
 /// | spans | [`with_request_trace`](Self::with_request_trace), [`with_attempt_trace`](Self::with_attempt_trace) | [`without_trace`](Self::without_trace) |

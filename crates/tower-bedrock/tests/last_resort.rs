@@ -14,6 +14,7 @@ use tower_bedrock::{
     Target,
     cache::{Builder, CacheLayer, Key, NotKept},
     fallback::{Alternative, Chain, FallbackLayer},
+    timeout::TimeoutLayer,
 };
 
 const CLAUDE: &str = "us.anthropic.claude-sonnet-4-20250514-v1:0";
@@ -197,13 +198,14 @@ async fn a_breaker_that_is_open_leaves_the_kept_answer_at_once() {
     assert_eq!(simulator.ledger().entries.len(), calls);
 }
 
-/// Why a cache of the stack's own stands around its time limit.
+/// Why a cache of the stack's own stands around its time limit. Whichever of the two was put into its slot first.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_ran_out_of_time_is_answered_from_a_cache_around_its_limit() {
     let simulator = Simulator::new(Config::default()).unwrap();
     let service = StandardStack::new()
         .unwrap()
         .with_cache(builder().build().unwrap())
+        .with_request_timeout(TimeoutLayer::request(Duration::from_secs(30)).unwrap())
         .layer(leaf(&simulator));
     send(&service, call()).await.unwrap();
     fail(&simulator, FaultName::Hang);

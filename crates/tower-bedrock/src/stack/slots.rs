@@ -1,6 +1,6 @@
 //! What can be put into the slots, and what is left out of them.
 
-use tower::layer::util::{Identity, Stack};
+use tower::layer::util::Identity;
 use tower_bedrock_cloudwatch::MetricsLayer;
 use tower_bedrock_core::Target;
 
@@ -72,7 +72,7 @@ impl<F, R, B, Q, O, A> StandardStack<F, R, B, Q, O, A> {
 }
 
 /// The slots around all policies, for requests.
-impl<F, R, B, Q, M, T, L, A> StandardStack<F, R, B, Q, Edge<M, T, L>, A> {
+impl<F, R, B, Q, M, T, L, C, A> StandardStack<F, R, B, Q, Edge<M, T, L, C>, A> {
     /// Puts another time limit of a whole request into its slot: a
     /// [`TimeoutLayer::request`](crate::timeout::TimeoutLayer::request) or
     /// [`TimeoutLayer::deadline`](crate::timeout::TimeoutLayer::deadline), or a layer of your own.
@@ -80,17 +80,37 @@ impl<F, R, B, Q, M, T, L, A> StandardStack<F, R, B, Q, Edge<M, T, L>, A> {
     pub fn with_request_timeout<N>(
         self,
         timeout: N,
-    ) -> StandardStack<F, R, B, Q, Edge<M, T, N>, A> {
+    ) -> StandardStack<F, R, B, Q, Edge<M, T, N, C>, A> {
         self.with_request(|edge| edge.with_timeout(timeout))
     }
 
-    /// Puts a cache around the time limit of a request, so that a kept answer can stand in for whatever fails, and inside
-    /// of the request's metrics and span, which tell of what the caller got. It becomes part of the time limit's slot, so
-    /// this comes after [`with_request_timeout`](Self::with_request_timeout) and
-    /// [`without_timeouts`](StandardStack::without_timeouts).
+    /// Puts a cache into its slot: around the time limit of a request, so that a kept answer can stand in for whatever
+    /// fails, and inside of the request's metrics and span, which tell of what the caller got.
+    ///
+    /// A cache is one of a kind of request. Where the stack serves several, each has a clone of it with a cache of its
+    /// own; clones share all the rest.
+    ///
+    #[cfg_attr(feature = "cache", doc = "```")]
+    #[cfg_attr(not(feature = "cache"), doc = "```ignore")]
+    /// use std::time::Duration;
+    /// use tower_bedrock::{
+    ///     BoxError, Invocation, StandardStack,
+    ///     cache::{CacheLayer, Key},
+    ///     metrics::CacheMetrics,
+    /// };
+    ///
+    /// let stack = StandardStack::new()?;
+    /// let key = |call: &Invocation<String>| Some(Key::of(call, "Converse", call.input().as_bytes()));
+    /// let cache: CacheLayer<_, _, String> = CacheLayer::builder(key, String::len)
+    ///     .fresh_for(Duration::from_secs(60))
+    ///     .observer(CacheMetrics::from(stack.target_metrics().clone()))
+    ///     .build()?;
+    /// let cached = stack.clone().with_cache(cache);
+    /// # let _ = (stack, cached);
+    /// # Ok::<(), BoxError>(())
+    /// ```
     #[must_use]
-    #[expect(clippy::type_complexity, reason = "a slot that holds two layers")]
-    pub fn with_cache<C>(self, cache: C) -> StandardStack<F, R, B, Q, Edge<M, T, Stack<L, C>>, A> {
+    pub fn with_cache<N>(self, cache: N) -> StandardStack<F, R, B, Q, Edge<M, T, L, N>, A> {
         self.with_request(|edge| edge.with_cache(cache))
     }
 
@@ -99,13 +119,13 @@ impl<F, R, B, Q, M, T, L, A> StandardStack<F, R, B, Q, Edge<M, T, L>, A> {
     pub fn with_request_metrics<N>(
         self,
         metrics: N,
-    ) -> StandardStack<F, R, B, Q, Edge<N, T, L>, A> {
+    ) -> StandardStack<F, R, B, Q, Edge<N, T, L, C>, A> {
         self.with_request(|edge| edge.with_metrics(metrics))
     }
 
     /// Puts another layer that makes a span of each request into its slot.
     #[must_use]
-    pub fn with_request_trace<N>(self, trace: N) -> StandardStack<F, R, B, Q, Edge<M, N, L>, A> {
+    pub fn with_request_trace<N>(self, trace: N) -> StandardStack<F, R, B, Q, Edge<M, N, L, C>, A> {
         self.with_request(|edge| edge.with_trace(trace))
     }
 }
@@ -140,14 +160,14 @@ impl<F, R, B, Q, O, M, T, L> StandardStack<F, R, B, Q, O, Edge<M, T, L>> {
 
 /// The slots that there are two of.
 #[expect(clippy::type_complexity, reason = "a slot changes in both edges")]
-impl<F, R, B, Q, M, T, L, N, U, K> StandardStack<F, R, B, Q, Edge<M, T, L>, Edge<N, U, K>> {
+impl<F, R, B, Q, M, T, L, C, N, U, K> StandardStack<F, R, B, Q, Edge<M, T, L, C>, Edge<N, U, K>> {
     /// Leaves out both time limits. A request's own deadline still keeps policies from beginning what it leaves no
     /// time for, but only the leaf can end what is under way; for that deadline alone put
     /// [`TimeoutLayer::deadline`](crate::timeout::TimeoutLayer::deadline) into the request's slot.
     #[must_use]
     pub fn without_timeouts(
         self,
-    ) -> StandardStack<F, R, B, Q, Edge<M, T, Identity>, Edge<N, U, Identity>> {
+    ) -> StandardStack<F, R, B, Q, Edge<M, T, Identity, C>, Edge<N, U, Identity>> {
         self.with_request_timeout(Identity::new())
             .with_attempt_timeout(Identity::new())
     }
@@ -157,7 +177,7 @@ impl<F, R, B, Q, M, T, L, N, U, K> StandardStack<F, R, B, Q, Edge<M, T, L>, Edge
     #[must_use]
     pub fn without_metrics(
         self,
-    ) -> StandardStack<F, R, B, Q, Edge<Identity, T, L>, Edge<Identity, U, K>> {
+    ) -> StandardStack<F, R, B, Q, Edge<Identity, T, L, C>, Edge<Identity, U, K>> {
         self.with_request_metrics(Identity::new())
             .with_attempt_metrics(Identity::new())
     }
@@ -166,14 +186,14 @@ impl<F, R, B, Q, M, T, L, N, U, K> StandardStack<F, R, B, Q, Edge<M, T, L>, Edge
     #[must_use]
     pub fn without_trace(
         self,
-    ) -> StandardStack<F, R, B, Q, Edge<M, Identity, L>, Edge<N, Identity, K>> {
+    ) -> StandardStack<F, R, B, Q, Edge<M, Identity, L, C>, Edge<N, Identity, K>> {
         self.with_request_trace(Identity::new())
             .with_attempt_trace(Identity::new())
     }
 }
 
-impl<F, R, B, Q, T, L, U, K>
-    StandardStack<F, R, B, Q, Edge<MetricsLayer, T, L>, Edge<MetricsLayer, U, K>>
+impl<F, R, B, Q, T, L, C, U, K>
+    StandardStack<F, R, B, Q, Edge<MetricsLayer, T, L, C>, Edge<MetricsLayer, U, K>>
 {
     /// Names targets to the metrics of requests and attempts, as [`MetricsLayer::with_targets`] does, and to those of
     /// retries and circuit breakers. Layers that have been put into slots report to metrics of their own.
