@@ -38,8 +38,8 @@ impl Place {
         u64::MAX
     }
 
-    pub(super) const fn left(&self) -> u64 {
-        0
+    pub(super) const fn to_leave(&self, part: u64) -> u64 {
+        part
     }
 
     pub(super) const fn changes_after(&self, now: Time) -> Time {

@@ -93,8 +93,9 @@ impl Place {
         }
     }
 
-    pub(super) fn left(&self) -> u64 {
-        self.0.as_ref().map_or(0, |shared| shared.part.left())
+    pub(super) fn to_leave(&self, part: u64) -> u64 {
+        let shared = self.0.as_ref();
+        shared.map_or(part, |shared| shared.part.to_leave(part))
     }
 
     pub(super) fn changes_after(&self, now: Time) -> Time {

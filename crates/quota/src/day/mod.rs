@@ -147,9 +147,9 @@ impl DayState {
         self.meter.most()
     }
 
-    /// A share of it, less what a fleet has that nobody holds: others can have that.
+    /// What a call leaves here that leaves a share of the day to others.
     pub(crate) fn part(&self, share: f64) -> u64 {
-        self.meter.part(share).saturating_sub(self.place.left())
+        self.place.to_leave(self.meter.part(share))
     }
 
     pub(crate) fn available(&self, now: Time) -> u64 {

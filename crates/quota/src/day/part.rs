@@ -124,9 +124,13 @@ impl Part {
         self.slice(used)
     }
 
-    /// What all may have that nobody holds, as the store said last.
-    pub(crate) const fn left(&self) -> u64 {
-        self.left
+    /// What of a part of the whole limit is to be left here: what the others cannot have of it, because nobody holds it.
+    /// While the store is silent this process's share is all it knows of, so it leaves that part of its share.
+    pub(crate) fn to_leave(&self, part: u64) -> u64 {
+        match self.lease {
+            Lease::Safe(_) => part / self.members(),
+            _ => part.saturating_sub(self.left),
+        }
     }
 
     /// When a call for which there is no room is worth looking at again.

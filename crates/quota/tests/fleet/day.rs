@@ -356,28 +356,34 @@ async fn a_day_that_is_declared_again_is_asked_for_again() {
     assert!(world.total() > DAILY * 98 / 100, "{}", world.total());
 }
 
-/// A batch that goes only while a share of the day is left to others, which is what is left of the whole day.
-#[tokio::test(start_paused = true)]
-async fn a_share_of_the_day_is_left_to_the_whole_fleet() {
-    let mut world = day();
-    world.start(1, 100);
-    let limiter = world.start(0, 0).limiter.clone();
+/// Goes only while a quarter is left to others.
+fn batch(limiter: &Limiter, number: usize, service: &Service) -> JoinSet<()> {
     let mut batch = JoinSet::new();
     for _ in 0..4 {
-        let (limiter, service) = (limiter.clone(), world.service.clone());
+        let (limiter, service) = (limiter.clone(), service.clone());
         batch.spawn(async move {
             let (target, context) = (target(), Context::new());
             let demand = Demand::new(1_500).with_max_output_tokens(0);
             loop {
                 let wait = limiter.time_to_serve_leaving(0.25, &target, &demand, &context);
                 if wait.is_zero() {
-                    call(&limiter, 1_500, 1, &service).await.unwrap();
+                    call(&limiter, 1_500, number, &service).await.unwrap();
                 } else {
                     sleep(Duration::from_secs(1)).await;
                 }
             }
         });
     }
+    batch
+}
+
+/// A batch that goes only while a share of the day is left to others, which is what is left of the whole day.
+#[tokio::test(start_paused = true)]
+async fn a_share_of_the_day_is_left_to_the_whole_fleet() {
+    let mut world = day();
+    world.start(1, 100);
+    let limiter = world.start(0, 0).limiter.clone();
+    let _batch = batch(&limiter, 1, &world.service);
     let mut stopped = (0, 0);
     for minute in 1..30 {
         world.until(minute).await;
@@ -392,4 +398,22 @@ async fn a_share_of_the_day_is_left_to_the_whole_fleet() {
     let three_quarters = DAILY * 70 / 100..=DAILY * 79 / 100;
     assert!(three_quarters.contains(&used), "{used}");
     assert!(world.total() > DAILY * 98 / 100, "{}", world.total());
+}
+
+/// What the others have then is out of reach, and there may be people here.
+#[tokio::test(start_paused = true)]
+async fn a_share_of_the_safe_share_is_left_while_the_store_is_silent() {
+    for answered in [false, true] {
+        let mut world = day();
+        let process = world.start(0, 0);
+        let (limiter, cut) = (process.limiter.clone(), Arc::clone(&process.cut));
+        cut.store(!answered, Relaxed);
+        let _batch = batch(&limiter, 0, &world.service);
+        world.until(1).await;
+        cut.store(true, Relaxed);
+        world.hours(2).await;
+        world.check();
+        let used = world.total() as f64 / (DAILY / 4) as f64;
+        assert!((0.7..=0.75).contains(&used), "{answered}: {used}");
+    }
 }
