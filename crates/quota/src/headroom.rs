@@ -94,13 +94,18 @@ impl Limiter {
 }
 
 /// How long a call would wait for its quota.
+///
+/// In a fleet, a question to which the answer is not zero counts as a call that was turned away: who calls only once there
+/// is room is to be given some. So ask for calls that would be made, and not to see how the quota stands: for that there
+/// is [`snapshot`](Limiter::snapshot).
 impl Headroom for Limiter {
     fn time_to_serve(&self, target: &Target, demand: &Demand, context: &Context) -> Duration {
         self.time_to_serve_leaving(0.0, target, demand, context)
     }
 
     /// A share of each limit as it is kept now, to the nearest whole request or token: of one that nothing is declared of,
-    /// of what its pace lets through at once; in a fleet, of this process's part of a minute, and of the whole day.
+    /// of what its pace lets through at once; in a fleet, of this process's part of a minute, and of the whole day, or of
+    /// this process's part of that while the store is silent.
     fn time_to_serve_leaving(
         &self,
         share: f64,
