@@ -72,9 +72,9 @@
 //! [`without_consecutive_failures`](CircuitBreakerBuilder::without_consecutive_failures), with
 //! [`failure_rate_threshold`](CircuitBreakerBuilder::failure_rate_threshold) at what no healthy target reaches.
 //!
-//! Throttles come in clusters to a client near its quota, and they count for the rate. Inside of a breaker, a quota
-//! layer is who learns from them: there,
-//! [classify](CircuitBreakerBuilder::classify) with [`FaultClass::ignoring_throttles`], as the standard stack does.
+//! Throttles come in clusters to a client near its quota, and they count for the rate. A breaker around a quota layer,
+//! which learns from each of them, leaves them to it: [classify](CircuitBreakerBuilder::classify) with
+//! [`FaultClass::ignoring_throttles`], as the standard stack does.
 //!
 //! # Where it stands in a stack
 //!
