@@ -22,7 +22,8 @@ use crate::time::Time;
 ///
 /// **A probe** doubles the level every eight seconds until a 429. Where the calls let through show that there was more, the level stays at nineteen
 /// twentieths of their latest rate, on trial for a minute: some of it may have been credit that the service had
-/// saved up, so that a 429 within it takes back half of what was gained. Else the level is what it was.
+/// saved up, so that a 429 within it takes back half of what was gained; down to three quarters of that rate after a
+/// storm, for what it left was no level to go back to. Else the level is what it was.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Learned {
     /// In nanoseconds.
@@ -67,7 +68,7 @@ struct Probe {
 #[derive(Clone, Copy, Debug)]
 struct Trial {
     since: Time,
-    /// The level before.
+    /// The level before, or what is left of the new one where that came out of a storm.
     base: f64,
 }
 
@@ -77,6 +78,7 @@ const LARGEST_SHRINK: f64 = 0.5;
 const LEAST_OF_REMEMBERED: f64 = 0.05;
 const ENOUGH_CALLS: u32 = 10;
 const CALLS_AFTER_STORM: u32 = 3;
+const LEAST_AFTER_STORM: f64 = 0.75;
 const BACK_IN_CALLS: f64 = 30.0;
 
 const PROBE_AFTER_CALLS: f64 = 650.0;
@@ -261,12 +263,15 @@ impl Learned {
         let rate = probe.accepted * (self.period / counted);
         let is_short = elapsed <= SHORT_PROBE || probe.accepted <= FEW_CALLS * self.usual;
         self.level = probe.base;
+        let was_below_storm = self.is_below_storm();
         if !is_short && rate > probe.base {
             self.level = rate * (1.0 - SHRINK);
-            self.trial = Some(Trial {
-                since: now,
-                base: probe.base,
-            });
+            let base = if was_below_storm {
+                probe.base.max(rate * LEAST_AFTER_STORM)
+            } else {
+                probe.base
+            };
+            self.trial = Some(Trial { since: now, base });
         }
         if self.is_below_storm() {
             // It tries again soon, but each time it is less likely that the limit is where it was.
@@ -325,6 +330,25 @@ mod tests {
         let (lowest, later) = after_a_minute_of_throttles(true);
         assert!(lowest < 31.0, "{lowest}");
         assert!(later > 4.0 * lowest, "{later}");
+    }
+
+    /// The 429 that ends the way back finds a window full, and more come until that has moved on.
+    #[test]
+    fn a_level_found_after_a_storm_outlasts_the_429s_that_found_it() {
+        let at = |second: u64| Time::from_nanos(second * SECOND);
+        let mut learned = Learned::first(600.0, true, 10, MINUTE, at(100));
+        for second in 101..160 {
+            learned.throttled(learned.level(), 10, at(second), at(second));
+        }
+        assert!(learned.level() < 31.0, "{}", learned.level());
+        for second in 160..200 {
+            learned.succeeded(true, 10, at(second));
+        }
+        for second in 200..206 {
+            learned.throttled(learned.level(), 10, at(second), at(second));
+        }
+        let found = learned.level();
+        assert!((400.0..600.0).contains(&found), "{found}");
     }
 
     /// Where forty begin together, the rate at which each meets the limit is far above its part.
