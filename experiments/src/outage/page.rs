@@ -44,7 +44,7 @@ pub(super) fn of(kinds: &[Kind], streams: &[Row], seed: u64) -> Report {
                 by_kind(kinds, Figures::recovery_text),
             ),
             (
-                "Runs of five that had collapsed".into(),
+                "Collapsed runs".into(),
                 by_kind(kinds, |f| f.collapsed.to_string()),
             ),
             (
@@ -207,11 +207,13 @@ fn findings(kinds: &[Kind], streams: &[Row]) -> String {
 - **Collapse.** A client has collapsed that in the last three minutes, long after the outage, still answers less than
   95%. The SDK's adaptive mode does so in {adaptive_collapsed} runs: throttles have talked its rate down, and it has
   to climb from there. With the quota layer, which learns from throttles too, it is {quota_collapsed}; with the whole
-  stack, which has somewhere else to go, {fallback_collapsed}. With the breaker as it comes it is {breaker_collapsed}:
-  throttles count for it, and at 80% of the quota calls still come in clusters. Tuned to leave throttles to the quota
+  stack, which has somewhere else to go, {fallback_collapsed}. With the breaker layer alone it is {breaker_collapsed}:
+  throttles count for it, and at 80% of the quota calls still come in clusters. Tuned to leave throttles to a quota
   layer it is {tuned_collapsed}; where throttles are the fault, it is then as if there were no breaker. The stack as it
-  comes, with a breaker of that kind and a quota that it has to learn, sends {as_it_comes} calls for each that is made and
-  has collapsed in {as_it_comes_collapsed}: tell it the quota, and set the breaker, where these figures matter.
+  comes, in which the breaker leaves them to a quota that has to be learnt, sends {as_it_comes} calls for each that is made and
+  has collapsed in {as_it_comes_collapsed}, nearly all of them where the fault was a throttle: what five minutes of it
+  taught, and what the first real throttle teaches later, is less than there is, and calls wait for longer than their
+  callers do. Tell it the quota where these figures matter.
 - **Streams.** A fault in an answer that has begun and has no content yet is one like any other: {at_first:.0}% are answered,
   by the other model. After three deltas somebody has read them, so the call fails, with an error and never with an
   end that looks whole; {after_some:.0}% of the calls are answered, as the breaker counts such a fault and sends the next ones to
