@@ -24,6 +24,9 @@ use crate::time::Time;
 /// twentieths of their latest rate, on trial for a minute: some of it may have been credit that the service had
 /// saved up, so that a 429 within it takes back half of what was gained; down to three quarters of that rate after a
 /// storm, for what it left was no level to go back to. Else the level is what it was.
+///
+/// **What a whole minute let through** before the first 429 is proven: for a minute the level does not fall below nine tenths
+/// of it. The 429s of a window that is full, until the calls before have left it, say nothing more than the first.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Learned {
     /// In nanoseconds.
@@ -50,6 +53,7 @@ pub(crate) struct Learned {
     believed_at: Time,
     probe: Option<Probe>,
     trial: Option<Trial>,
+    proven: Option<Proven>,
 }
 
 /// A probe under way.
@@ -72,6 +76,13 @@ struct Trial {
     base: f64,
 }
 
+/// A level that calls have gone at.
+#[derive(Clone, Copy, Debug)]
+struct Proven {
+    since: Time,
+    level: f64,
+}
+
 const SHRINK: f64 = 0.05;
 const FIRST_SHRINK: f64 = 0.15;
 const LARGEST_SHRINK: f64 = 0.5;
@@ -89,6 +100,8 @@ const LARGEST_GROWTH: f64 = 0.5;
 const SHORT_PROBE: f64 = 6.0 * SECOND;
 const FEW_CALLS: f64 = 5.0;
 const TRIAL: f64 = 60.0 * SECOND;
+const PROVEN_FOR: f64 = 60.0 * SECOND;
+const PROVEN: f64 = 0.9;
 
 const SECOND: f64 = 1_000_000_000.0;
 
@@ -112,7 +125,16 @@ impl Learned {
             believed_at: now,
             probe: None,
             trial: None,
+            proven: None,
         }
+    }
+
+    /// The first congestion event came after a whole period that let `amount` through.
+    pub(crate) fn after_a_period_of(mut self, amount: f64, now: Time) -> Self {
+        let level = amount * PROVEN;
+        self.proven = Some(Proven { since: now, level });
+        self.level = self.level.max(level);
+        self
     }
 
     pub(crate) const fn level(&self) -> f64 {
@@ -164,7 +186,7 @@ impl Learned {
             self.has_held = true;
             self.start_counting(now);
         }
-        self.level = at_least_one(self.level);
+        self.level = at_least_one(self.level).max(self.proven(now));
         self.succeeded = 0;
         self.pressed = 0;
         self.last_event = now;
@@ -291,6 +313,13 @@ impl Learned {
         is_on.then_some(trial.base)
     }
 
+    /// What the level does not fall below.
+    fn proven(&self, now: Time) -> f64 {
+        let proven = self.proven.as_ref();
+        let proven = proven.filter(|proven| (now.since(proven.since) as f64) < PROVEN_FOR);
+        proven.map_or(0.0, |proven| proven.level)
+    }
+
     const fn start_counting(&mut self, now: Time) {
         self.accepted = 0.0;
         self.throttling_since = now;
@@ -349,6 +378,27 @@ mod tests {
         }
         let found = learned.level();
         assert!((400.0..600.0).contains(&found), "{found}");
+    }
+
+    /// They came in a cluster, in which each of them says the same: that the window is full.
+    #[test]
+    fn what_a_minute_let_through_outlasts_the_first_429s() {
+        let at = |second: u64| Time::from_nanos(second * SECOND);
+        let mut learned = Learned::first(900.0, true, 10, MINUTE, at(100));
+        learned = learned.after_a_period_of(600.0, at(100));
+        for second in 101..159 {
+            learned.throttled(learned.level(), 10, at(second), at(second));
+        }
+        assert!(
+            (540.0..600.0).contains(&learned.level()),
+            "{}",
+            learned.level()
+        );
+        // After another minute it has been long ago.
+        for second in 161..200 {
+            learned.throttled(learned.level(), 10, at(second), at(second));
+        }
+        assert!(learned.level() < 100.0, "{}", learned.level());
     }
 
     /// Where forty begin together, the rate at which each meets the limit is far above its part.

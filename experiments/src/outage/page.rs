@@ -211,9 +211,8 @@ fn findings(kinds: &[Kind], streams: &[Row]) -> String {
   throttles count for it, and at 80% of the quota calls still come in clusters. Tuned to leave throttles to a quota
   layer it is {tuned_collapsed}; where throttles are the fault, it is then as if there were no breaker. The stack as it
   comes, in which the breaker leaves them to a quota that has to be learnt, sends {as_it_comes} calls for each that is made and
-  has collapsed in {as_it_comes_collapsed}, nearly all of them where the fault was a throttle: what five minutes of it
-  taught, and what the first real throttle teaches later, is less than there is, and calls wait for longer than their
-  callers do. Tell it the quota where these figures matter.
+  has collapsed in {as_it_comes_collapsed}: what five minutes of throttles teach is less than there is, and calls wait for
+  longer than their callers do. Tell it the quota where these figures matter.
 - **Streams.** A fault in an answer that has begun and has no content yet is one like any other: {at_first:.0}% are answered,
   by the other model. After three deltas somebody has read them, so the call fails, with an error and never with an
   end that looks whole; {after_some:.0}% of the calls are answered, as the breaker counts such a fault and sends the next ones to

@@ -1,5 +1,10 @@
 use super::Reading;
-use crate::{learn::Learned, rate::Rate, time::Time, window::Bucket};
+use crate::{
+    learn::Learned,
+    rate::{Lately, Rate},
+    time::Time,
+    window::Bucket,
+};
 
 /// A limit of which nothing is declared. Until a 429 everything fits; then the rate it came at is a level to
 /// start from.
@@ -11,6 +16,7 @@ use crate::{learn::Learned, rate::Rate, time::Time, window::Bucket};
 pub(crate) struct Unknown {
     period: u64,
     rate: Rate,
+    lately: Lately,
     /// When the first call went.
     began: Option<Time>,
     /// Boxed: most limits never come to it.
@@ -38,6 +44,7 @@ impl Unknown {
         Self {
             period,
             rate: Rate::default(),
+            lately: Lately::default(),
             began: None,
             pace: None,
         }
@@ -87,6 +94,7 @@ impl Unknown {
     /// period.
     pub(crate) fn charge(&mut self, now: Time, amount: u64) -> u64 {
         self.rate.add(now, amount);
+        self.lately.add(self.period, now, amount);
         self.began.get_or_insert(now);
         let Some(pace) = &mut self.pace else {
             return 0;
@@ -99,6 +107,7 @@ impl Unknown {
 
     /// Gives back some of what was charged, of which `not_counted` was not.
     pub(crate) const fn give_back(&mut self, not_counted: u64, amount: u64) {
+        self.lately.take_back(amount);
         if let Some(pace) = &mut self.pace {
             pace.bucket.give_back(amount.saturating_sub(not_counted));
         }
@@ -130,8 +139,13 @@ impl Unknown {
             }
             None => {
                 let rate = self.rate.per(self.period, now);
-                let has_held = self.began.is_some_and(|began| now.since(began) > A_WHILE);
-                let learned = Learned::first(rate, has_held, amount, self.period, now);
+                let began = self.began.unwrap_or(now);
+                let has_held = now.since(began) > A_WHILE;
+                let mut learned = Learned::first(rate, has_held, amount, self.period, now);
+                if now.since(began) > self.period {
+                    let lately = self.lately.in_a_period(self.period, now);
+                    learned = learned.after_a_period_of(lately, now);
+                }
                 let mut pace = Box::new(Pace {
                     bucket: Bucket::new(self.period * FINE, 0),
                     learned,
