@@ -93,10 +93,11 @@ impl Unknown {
     /// Answers how much of it is not counted: a window would hold no more than the level, and no longer than a
     /// period.
     pub(crate) fn charge(&mut self, now: Time, amount: u64) -> u64 {
-        self.rate.add(now, amount);
-        self.lately.add(self.period, now, amount);
-        self.began.get_or_insert(now);
         let Some(pace) = &mut self.pace else {
+            // What a first 429 is judged by.
+            self.rate.add(now, amount);
+            self.lately.add(self.period, now, amount);
+            self.began.get_or_insert(now);
             return 0;
         };
         let room = pace.level().saturating_sub(pace.bucket.used());
@@ -107,9 +108,9 @@ impl Unknown {
 
     /// Gives back some of what was charged, of which `not_counted` was not.
     pub(crate) const fn give_back(&mut self, not_counted: u64, amount: u64) {
-        self.lately.take_back(amount);
-        if let Some(pace) = &mut self.pace {
-            pace.bucket.give_back(amount.saturating_sub(not_counted));
+        match &mut self.pace {
+            Some(pace) => pace.bucket.give_back(amount.saturating_sub(not_counted)),
+            None => self.lately.take_back(amount),
         }
     }
 
