@@ -54,17 +54,22 @@ async fn a_key_in_regular_use_keeps_its_window_through_a_flood() {
     assert_eq!(seen.consecutive_failures, 4);
 }
 
-#[tokio::test(start_paused = true)]
-async fn with_every_place_kept_further_keys_pass_without_a_breaker() {
+/// An outage, and a client that names ever new models in it: every breaker opens.
+async fn flooded_in_an_outage() -> Rig {
     let builder = CircuitBreakerLayer::builder()
         .max_keys(MAX_KEYS)
         .consecutive_failures(1);
     let mut rig = Rig::with(builder);
-    // An outage, and a client that names ever new models in it: every breaker opens.
     for number in 0..1_000 {
         rig.repeat(1, &invented(number), Err(FaultKind::Unavailable))
             .await;
     }
+    rig
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_every_place_kept_further_keys_pass_without_a_breaker() {
+    let mut rig = flooded_in_an_outage().await;
     let keys = rig.handle.snapshots();
     assert!(keys.len() <= MAX_KEYS, "{} keys", keys.len());
     assert!(keys.iter().all(|(_, seen)| seen.state == State::Open));
@@ -90,14 +95,7 @@ async fn with_every_place_kept_further_keys_pass_without_a_breaker() {
 #[tokio::test(start_paused = true)]
 async fn after_an_outage_there_is_a_place_for_any_key() {
     for _ in 0..16 {
-        let builder = CircuitBreakerLayer::builder()
-            .max_keys(MAX_KEYS)
-            .consecutive_failures(1);
-        let mut rig = Rig::with(builder);
-        for number in 0..1_000 {
-            rig.repeat(1, &invented(number), Err(FaultKind::Unavailable))
-                .await;
-        }
+        let mut rig = flooded_in_an_outage().await;
         advance(Duration::from_secs(60)).await;
         rig.trip(NOVA).await;
         assert!(rig.handle.snapshots().len() <= MAX_KEYS);
